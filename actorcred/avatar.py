@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from actorcred.actors import Actor, ActorRef, AnsweredMessage, ControlMessage, Dispatcher, Future
 from actorcred.actors.future import error_of
 from actorcred.actors.lifecycle import stops_all
-from actorcred.dormant import Dormant, after, attempt, pack, unpack
+from actorcred.dormant import Dormant, after, attempt, pack, packed_in, unpack
 from actorcred.errors import SnapshotDeclined
 from actorcred.identity import Identity
 from actorcred.logout import LogoutCode, LogoutReason
@@ -318,7 +318,7 @@ class Avatar(Actor):
                 inbox.wait_for(message.verdict, self._cred_verdict)
 
         if type(packed) is CoroutineType:
-            inbox.wait_for(inbox.dispatcher.spawn(packed), lambda done: wait(done.get()))
+            inbox.wait_for(inbox.dispatcher.spawn(packed), lambda done: wait(packed_in(done)))
         else:
             wait(packed)
 

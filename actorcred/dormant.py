@@ -9,14 +9,15 @@ from typing import Any, cast
 
 import msgspec
 
-from actorcred.actors import Actor, Dispatcher
+from actorcred.actors import Actor, Dispatcher, Future
 from actorcred.actors.actor import NO_KEYWORDS
 from actorcred.actors.cell import Cell
+from actorcred.actors.future import error_of
 from actorcred.actors.lifecycle import Blueprint, Lifecycle, Living
 from actorcred.actors.mailbox import Mailbox
 from actorcred.sessions.session import Session
 
-__all__ = ["Dormant", "SnapshotTooLarge", "after", "attempt", "pack", "unpack"]
+__all__ = ["Dormant", "SnapshotTooLarge", "after", "attempt", "pack", "packed_in", "unpack"]
 
 
 class SnapshotTooLarge(ValueError):
@@ -43,6 +44,11 @@ def pack(snapshot: object, limit: int) -> bytes:
             f"the snapshot has {len(data)} bytes, and PortalOptions.snapshot_size allows {limit}"
         )
     return data
+
+
+def packed_in(done: Future[bytes | None]) -> bytes | None:
+    """Return the snapshot that was awaited; None if there is none, or the wait was cancelled."""
+    return None if error_of(done) is not None else done.get()
 
 
 def unpack(data: bytes) -> Any:

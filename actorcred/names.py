@@ -19,6 +19,7 @@ __all__ = [
     "LONGEST_NAME",
     "LONGEST_PASSWORD",
     "AvatarId",
+    "is_utf8",
     "make_avatar_id",
     "password_forms",
     "prepare_password",
@@ -77,6 +78,17 @@ def make_avatar_id(name: str | bytes) -> str:
     ):
         raise ValueError("an avatar id must not hold control characters")
     return unicodedata.normalize("NFC", name)
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a string can be encoded as UTF-8: it has no lone surrogates."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -34,6 +34,8 @@ logger = logging.getLogger("actorcred.cli")
 
 MOST_WORKERS = 64
 
+HIGHEST_PORT = 65535
+
 INTENSITY = RestartIntensity(restarts=3, within=60.0)
 """A process that dies more often is started again after pauses, which grow to a minute."""
 
@@ -59,6 +61,7 @@ def supervise(count: int, settings: Mapping[str, Any]) -> int:
     """
     with usage():
         _check_system()
+        _check_metrics(count, settings["metrics"])
     return run(partial(_main, count, settings))
 
 
@@ -76,6 +79,19 @@ def _check_system() -> None:
         )
     if importlib.util.find_spec("nats") is None:
         raise MissingExtra("--workers", "cluster")
+
+
+def _check_metrics(count: int, where: tuple[str, int] | None) -> None:
+    """Check that there is a port for the metrics of each worker.
+
+    Raises:
+        ActorcredError: if there is not.
+    """
+    if where is not None and where[1] and where[1] + count - 1 > HIGHEST_PORT:
+        raise ActorcredError(
+            f"--metrics {where[1]} leaves no port for the metrics of worker "
+            f"{HIGHEST_PORT - where[1] + 2}: use a port up to {HIGHEST_PORT - count + 1}"
+        )
 
 
 async def _main(count: int, settings: Mapping[str, Any], life: Life) -> int:

@@ -56,6 +56,8 @@ def reason_of(error: BaseException) -> str:
         return "NATS must run with JetStream (nats-server -js), and permit it to this account"
     if isinstance(error, APIError):
         return f"NATS refuses it: {error.description} (its error {error.err_code})"
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     return f"{type(error).__name__}: {error}"
 
 

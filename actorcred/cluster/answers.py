@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Callable, Coroutine
-from operator import attrgetter
 from typing import Any
 
-import msgspec
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import messages as m
 from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
-from actorcred.cluster.portable import portrait_of
+from actorcred.cluster.pages import page_of
 from actorcred.cluster.replies import (
     AnswerTo,
     answer_later,
@@ -37,10 +34,6 @@ from actorcred.sessions.session import Session
 __all__ = ["Answers", "Reply"]
 
 logger = logging.getLogger("actorcred.cluster")
-
-PAGE_LENGTH = 2000
-PAGE_SIZE = 400_000
-"""Bytes. Sessions that are listed are told in several messages if they are more."""
 
 Reply = Callable[[bytes], object]
 
@@ -101,9 +94,9 @@ class Answers:
             case m.CallMind():
                 self._call_client(message, answer)
             case m.Count():
-                answer("ok", self._holdings.sessions)
+                answer("ok", 0 if self.host is None else self.host.count())
             case m.ListSessions(session_id, avatar_id, after):
-                self._list(self._found(session_id, avatar_id), after, answer)
+                answer(*page_of(self._found(session_id, avatar_id), after, lambda _: self._node))
             case m.Kick(session_id, avatar_id, detail):
                 self._kick(self._found(session_id, avatar_id), detail, answer)
             case m.AnnotateSession(session_id, notes):
@@ -149,25 +142,8 @@ class Answers:
     def _found(self, session_id: str | None, avatar_id: str | None) -> list[Session]:
         if session_id is not None:
             session = self._session(session_id)
-            return [] if session is None else [session]
+            return [] if session is None or not session.is_open else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
-
-    def _list(self, found: list[Session], after: str, answer: AnswerTo) -> None:
-        """Answer with as many sessions as fit into a message."""
-        rest = (session for session in found if session.id > after)
-        page: list[msgspec.Raw] = []
-        size = 0
-        for session in heapq.nsmallest(PAGE_LENGTH, rest, key=attrgetter("id")):
-            data = msgspec.msgpack.encode(portrait_of(session, self._node))
-            size += len(data)
-            if page and size > PAGE_SIZE:
-                break
-            page.append(msgspec.Raw(data))
-        else:
-            if len(page) < PAGE_LENGTH:
-                answer("ok", page)
-                return
-        answer("more", page)
 
     async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)

@@ -16,7 +16,7 @@ from actorcred.cluster.far import FarMind, Way, ask_for
 from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import JoinGroup, ListGroup, NotifyGroup, pack, unpack
-from actorcred.cluster.portable import portrait_of
+from actorcred.cluster.pages import page_of
 from actorcred.cluster.replies import AnswerTo, answer_later, hashable
 from actorcred.cluster.roster import key_of
 from actorcred.mind.outbox import Notification
@@ -132,7 +132,7 @@ class ClusterGroups:
             answer("ok", 0 if group is None else len(group.own()))
         else:
             own = [] if group is None else group.own_sessions()
-            answer("ok", [portrait_of(session, self._way.home_of(session)) for session in own])
+            answer(*page_of(own, message.after, self._way.home_of))
 
     def _join_here(self, message: JoinGroup, answer: AnswerTo) -> None:
         session = self._way.find(message.session_id)

@@ -315,12 +315,13 @@ class Holdings:
         )
 
     def open(self, avatar_id: AvatarId | None = None) -> list[Session]:
-        """Return the sessions of an avatar id or, by default, all."""
+        """Return the open sessions of an avatar id or, by default, all."""
         if avatar_id is None or avatar_id is ANONYMOUS:
             holdings = [one for one in self if avatar_id is None or one.avatar_id is ANONYMOUS]
         else:
             holdings = [one for one in self.placed_of(key_of(avatar_id)) if not one.is_guest]
-        return [one.session for one in holdings if one.session is not None]
+        sessions = [one.session for one in holdings if one.session is not None]
+        return [session for session in sessions if session.is_open]
 
     def mark(self, holding: Holding) -> tuple[str, str]:
         """Return what distinguishes the entry of a place: the ids of session and client's node."""

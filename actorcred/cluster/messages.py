@@ -205,10 +205,11 @@ class JoinGroup(_Message, tag="join", frozen=True):
 
 
 class ListGroup(_Message, tag="group", frozen=True):
-    """The sessions of the members of a group, or only their number."""
+    """The sessions of the members of a group, as with `ListSessions`, or only their number."""
 
     group: str
     count: bool = False
+    after: str = ""
 
 
 class NotifyGroup(_Message, tag="said", frozen=True):

@@ -10,7 +10,16 @@ import pykka
 
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, Pending, RemoteError
 from actorcred.cluster.members import Life, Members
-from actorcred.cluster.messages import Answer, End, IsKnown, ListSessions, Message, pack, unpack
+from actorcred.cluster.messages import (
+    Answer,
+    End,
+    IsKnown,
+    ListGroup,
+    ListSessions,
+    Message,
+    pack,
+    unpack,
+)
 from actorcred.cluster.roster import Entry
 from actorcred.errors import CallError, ClientGone
 from actorcred.logout import LogoutReason
@@ -138,9 +147,10 @@ class Peers:
         return answers, frozenset(nodes - answers.keys())
 
 
-def _next(node: str, question: Message, page: Any) -> ListSessions:
+def _next(node: str, question: Message, page: Any) -> ListSessions | ListGroup:
     """Return the question for what comes after a page."""
     match page:
-        case [*_, [str(last), *_]] if isinstance(question, ListSessions) and last > question.after:
-            return msgspec.structs.replace(question, after=last)
+        case [*_, [str(last), *_]] if isinstance(question, ListSessions | ListGroup):
+            if last > question.after:
+                return msgspec.structs.replace(question, after=last)
     raise BusError(f"node {node} answered with a list that does not go on")

@@ -90,7 +90,7 @@ class NatsOptions:
     def _check_server(self, server: str) -> None:
         try:
             parts = urlsplit(server)
-            host = parts.hostname
+            host = parts.hostname if parts.port != 0 else None
         except ValueError:
             host = None
         if host is None or parts.scheme not in {"nats", "tls"}:

@@ -65,6 +65,10 @@ class Host:
         """End sessions at the application's request; return their number."""
         return self._logouts.kick(sessions, detail)
 
+    def count(self) -> int:
+        """Return the number of open sessions. Thread-safe."""
+        return len(self._directory)
+
     def run(self, step: Callable[[], R]) -> Future[R]:
         """Run a function in the portal's context. Thread-safe.
 

@@ -304,10 +304,10 @@ class Logouts:
                 self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
             for session in self._leaving:
                 session.revoke()  # the time for waiting calls is over
-            logger.warning(
-                "%d sessions were still ending when the drain timed out", self._directory.ending
-            )
-            drained.settle(entry[1] - self._directory.ending)
+            # Those are still open that are about to move; they end if they do not.
+            left = self._directory.ending + len(self._directory)
+            logger.warning("%d sessions were still ending when the drain timed out", left)
+            drained.settle(entry[1] - left)
 
     def _check_drains(self) -> None:
         if self._drains and not self._directory.ending and not len(self._directory):

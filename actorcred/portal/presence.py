@@ -78,7 +78,7 @@ class Presence:
 
         Raises:
             TypeError: if an argument has a wrong type.
-            ValueError: if too much is watched; see `PresenceLimits`.
+            ValueError: if too much is watched, see `PresenceLimits`, or what is no avatar id.
         """
         if until is not None and not isinstance(until, MindRef):
             raise TypeError(f"until must be a mind, not {until!r}")

@@ -12,6 +12,7 @@ from actorcred.errors import ClientGone
 from actorcred.mind.channel import Channel
 from actorcred.mind.mind import MindRef
 from actorcred.mind.outbox import Notification, Outbox, OutboxLimit
+from actorcred.names import is_utf8
 from actorcred.sessions.presence import (
     NOTHING,
     Contribution,
@@ -24,6 +25,9 @@ __all__ = ["PRESENCE", "Notice", "Tally", "Watch", "WatchedUser", "Watcher", "fu
 
 PRESENCE = "presence"
 """The notification by which a client is told: the avatar id, online, the status, last seen."""
+
+LONGEST_ID = 4096
+"""Characters."""
 
 SHARE = 4
 """A watch fills at most this fraction of an outbox, whose rest is the application's."""
@@ -172,11 +176,15 @@ class Watch:
 
         Raises:
             TypeError: if an avatar id is not a string.
-            ValueError: if these are too many.
+            ValueError: if these are too many, or one is none: it has lone surrogates, or more than
+                4,096 characters.
         """
         for avatar_id in avatar_ids:
             if not isinstance(avatar_id, str):
                 raise TypeError(f"only users with an avatar id can be watched, not {avatar_id!r}")
+            if len(avatar_id) > LONGEST_ID or not is_utf8(avatar_id):
+                # It could not be told to other servers, nor what is watched together with it.
+                raise ValueError(f"no avatar id: {avatar_id[:40]!r}")
         with self._lock:
             new = [one for one in dict.fromkeys(avatar_ids) if one not in self._avatar_ids]
             if not self.active or not new:

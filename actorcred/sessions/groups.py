@@ -11,6 +11,7 @@ from actorcred.actors import Future
 from actorcred.mind.broadcast import broadcast
 from actorcred.mind.mind import MindRef
 from actorcred.mind.outbox import Notification
+from actorcred.names import is_utf8
 from actorcred.sessions.info import ClientHandle, SessionInfo
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
@@ -228,6 +229,8 @@ class Groups:
             raise TypeError(f"the name of a group must be a string, not a {type(name).__name__}")
         if not 0 < len(name) <= LONGEST_NAME:
             raise ValueError(f"the name of a group has 1 to {LONGEST_NAME} characters: {name!r}")
+        if not is_utf8(name):
+            raise ValueError(f"the name of a group must not have lone surrogates: {name!r}")
         with self._lock:
             group = self._groups.get(name)
             if group is None:

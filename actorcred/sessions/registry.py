@@ -87,6 +87,9 @@ class SessionHost(Protocol):
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions at the application's request; return their number."""
 
+    def count(self) -> int:
+        """Return the number of open sessions. Thread-safe."""
+
     def run(self, step: Callable[[], R]) -> Future[R]:
         """Run a function in the portal's context. Thread-safe.
 

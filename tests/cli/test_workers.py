@@ -317,6 +317,7 @@ def test_what_dies_is_started_again_and_the_end_is_in_order(
         ((), "NoHouse", "the module has no 'NoHouse'"),
         (("--listen", "unix:/none/there"), "LocatedHouse", "the directory must exist"),
         (("--auth", "file:/none/there"), "LocatedHouse", "cannot read"),
+        (("--metrics", "65535"), "LocatedHouse", "use a port up to 65534"),
     ],
 )
 def test_what_cannot_be_served_is_said_once(

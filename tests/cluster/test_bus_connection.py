@@ -54,7 +54,7 @@ def test_a_server_that_says_nothing_is_given_up(nats_server: NatsServer) -> None
         async with tapped(nats_server.port) as tap:
             tap.black_hole()
             bus = Bus(nats_server.options(servers=(tap.url,), timeout=0.2), "node", nothing)
-            with pytest.raises(BusError, match="NATS cannot be reached: TimeoutError"):
+            with pytest.raises(BusError, match="NATS cannot be reached: no answer in time"):
                 await asyncio.wait_for(bus.open(), 20)
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ import pytest
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future
-from actorcred.cluster import BusError, FarSession, RemoteError, answers
+from actorcred.cluster import BusError, FarSession, RemoteError, answers, pages
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Ask, End, Hello, Kick, pack
 from actorcred.errors import CallCode, CallError, ClientGone
@@ -79,8 +79,8 @@ def test_sessions_of_all_nodes_are_listed_and_counted(nats_server: NatsServer) -
 def test_sessions_that_do_not_fit_into_one_message_are_all_listed(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, length: int, size: int
 ) -> None:
-    monkeypatch.setattr(answers, "PAGE_LENGTH", length)
-    monkeypatch.setattr(answers, "PAGE_SIZE", size)
+    monkeypatch.setattr(pages, "PAGE_LENGTH", length)
+    monkeypatch.setattr(pages, "PAGE_SIZE", size)
 
     async def run() -> None:
         async with team(nats_server, policy="allow") as (a, b):
@@ -97,12 +97,49 @@ def test_sessions_that_do_not_fit_into_one_message_are_all_listed(
 
 
 @pytest.mark.parametrize("page", [[], [["a"]], [[1]], "ab", None])
-def test_a_list_that_does_not_go_on_is_given_up(nats_server: NatsServer, page: Any) -> None:
+def test_a_list_that_does_not_go_on_is_given_up(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, page: Any
+) -> None:
+    monkeypatch.setattr(answers, "page_of", lambda *_: ("more", page))
+
     async def run() -> None:
         async with team(nats_server) as (a, b):
-            a.node.answers._list = lambda *args: args[-1]("more", page)  # type: ignore[method-assign]
             found = await b.portal.sessions()
             assert getattr(found, "missing", None) == {a.cluster.node}
+
+    asyncio.run(run())
+
+
+def test_notes_that_are_too_large_for_nats_hide_no_session(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(nats_server) as (a, b):
+            large, other = await a.login("large"), await a.login("other")
+            await a.portal.annotate(large.session.id, map="x" * 2_000_000)
+            await a.portal.annotate(other.session.id, map="small")
+            found: Any = await b.portal.sessions()
+            assert [(one.avatar_id, one.notes) for one in found] == [
+                ("large", {}),
+                ("other", {"map": "small"}),
+            ]
+            assert found.missing == frozenset()
+            assert await b.portal.session(large.session.id) is not None
+
+    asyncio.run(run())
+
+
+def test_a_session_that_ends_is_over_for_all_nodes_at_once(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(nats_server) as (a, b):
+            login = await a.login()
+            Figure.leaving = asyncio.Event()
+            assert await b.portal.kick(avatar_id="ann") == 1
+            assert Figure.alive == 1  # it takes its time to leave
+            for member in (a, b):
+                assert await member.portal.count() == 0
+                assert await member.portal.sessions() == []
+                assert await member.portal.sessions("ann") == []
+                assert await member.portal.session(login.session.id) is None
+                assert await member.portal.kick(avatar_id="ann") == 0
 
     asyncio.run(run())
 
@@ -407,7 +444,7 @@ def test_a_node_that_describes_its_sessions_wrongly_is_passed_over(
         async with team(nats_server) as (a, b):
             login = await a.login()
             monkeypatch.setattr(
-                "actorcred.cluster.answers.portrait_of", lambda session, node: "not a portrait"
+                "actorcred.cluster.pages.portrait_of", lambda session, node: "not a portrait"
             )
             assert await b.portal.session(login.session.id) is None
 

@@ -13,7 +13,7 @@ import pykka
 import pytest
 
 from actorcred import Login
-from actorcred.cluster import BusDown, BusError, FarSession, Found
+from actorcred.cluster import BusDown, BusError, FarSession, Found, pages
 from actorcred.cluster.messages import Hello, NotifyGroup, pack
 from actorcred.cluster.roster import key_of
 from actorcred.sessions import groups
@@ -198,6 +198,26 @@ def test_python_socketio_34_the_members_of_a_room_are_listed_from_all_nodes(
             far = members[1]
             assert isinstance(far, FarSession)
             assert await far.avatar.proxy().move(2.0) == 4.0
+
+    asyncio.run(run())
+
+
+def test_members_that_do_not_fit_into_one_message_are_all_listed(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE_LENGTH", 2)
+
+    async def run() -> None:
+        async with three(nats_server) as (a, b, _):
+            for number in range(5):
+                await join(b, f"u{number}")
+            large = (await join(b, "large"))[1].session
+            await b.portal.annotate(large.id, map="x" * 2_000_000)
+            members = await a.portal.group(ROOM).members()
+            assert isinstance(members, Found)
+            names = [f"u{number}" for number in range(5)]
+            assert [session.avatar_id for session in members] == [*names, "large"]
+            assert members.missing == frozenset()
 
     asyncio.run(run())
 

@@ -172,6 +172,26 @@ def test_a_drain_ends_what_cannot_move(nats_server: NatsServer) -> None:
     asyncio.run(run())
 
 
+def test_a_drain_that_is_over_counts_what_could_not_move_in_time(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        taken = asyncio.Event()
+
+        async def slow(_: Figure) -> None:
+            await taken.wait()
+
+        async with team(nats_server) as (a, _):
+            monkeypatch.setattr(Figure, "snapshot", slow)
+            login = await a.login()
+            assert await a.portal.drain(0.1, move=True) == 0
+            assert "1 sessions were still ending" in caplog.text
+            taken.set()
+            await until(lambda: not login.session.is_open)
+
+    asyncio.run(run())
+
+
 def test_alone_no_session_moves(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with team(nats_server, 1) as (a,):

@@ -40,6 +40,9 @@ def test_an_address_on_this_machine_or_with_tls_is_accepted(server: str) -> None
         "http://127.0.0.1",
         "ws://127.0.0.1",
         "nats://[::1",
+        "nats://127.0.0.1:99999",
+        "nats://127.0.0.1:port",
+        "nats://127.0.0.1:0",
     ],
 )
 def test_what_is_no_address_of_nats_is_refused(server: str) -> None:

@@ -425,6 +425,23 @@ def test_an_avatar_that_is_busy_for_too_long_stays(monkeypatch: pytest.MonkeyPat
 
 
 @on_loop
+async def test_an_avatar_whose_snapshot_is_cancelled_stays() -> None:
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
+    async with servers(kind=Busy) as (here, _):
+        session = await here.login()
+        packing = asyncio.ensure_future(here.mover.pack(session))
+        inbox = session.avatar.actor_inbox
+        while inbox.waiting is None:
+            await asyncio.sleep(0)
+        assert inbox.interrupt()
+        with pytest.raises(MoveFailed, match="no snapshot now"):
+            await packing
+        assert await session.avatar.proxy().move(1.0) == 1.0
+    assert failures == []
+
+
+@on_loop
 async def test_an_avatar_that_ends_before_its_snapshot_does_not_move() -> None:
     async with servers() as (here, _):
         session = await here.login()

@@ -485,6 +485,20 @@ def test_watches_are_bounded(inline: InlineDispatcher) -> None:
     assert "3 watched" in repr(presence)
 
 
+@pytest.mark.parametrize("avatar_id", ["\ud800", "x" * 5_000])
+def test_what_is_no_avatar_id_is_not_watched_and_harms_no_other_watch(
+    stage: Stage, inline: InlineDispatcher, avatar_id: str
+) -> None:
+    presence, viewer = stage.portal.presence, Viewer()
+    watch = presence.watch(viewer, "ann")
+    with pytest.raises(ValueError, match="no avatar id"):
+        watch.add("ben", avatar_id)
+    with pytest.raises(ValueError, match="no avatar id"):
+        presence.watch(viewer, avatar_id)
+    assert watch.avatar_ids == ["ann"]
+    assert presence._tally.count == 2
+
+
 @pytest.mark.parametrize(
     ("watcher", "avatar_ids", "until"),
     [(None, ["ann"], None), (Viewer(), [7], None), (Viewer(), ["ann"], "mind")],

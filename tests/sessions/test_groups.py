@@ -112,7 +112,8 @@ def test_nothing_is_left_of_a_group_when_its_members_have_gone(inline: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("", ValueError), ("x" * 257, ValueError), (None, TypeError)]
+    ("name", "error"),
+    [("", ValueError), ("x" * 257, ValueError), ("room \ud800", ValueError), (None, TypeError)],
 )
 def test_a_group_needs_a_name(name: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="the name of a group"):
