@@ -44,6 +44,11 @@ MOST = 8
 """The number of broadcasts that wait; one more has the oldest sent completely, at once."""
 
 
+# Held while something is sent, so that another thread does not overtake it. One for all broadcasts:
+# to send one can have what waits in another one sent, and two threads must not wait for each other.
+_lock = threading.RLock()
+
+
 class Addressee(Protocol):
     """A mind."""
 
@@ -54,7 +59,7 @@ class Addressee(Protocol):
 class _Broadcast:
     """A notification, and the minds that it has still to be sent to."""
 
-    __slots__ = ("_left", "_lock", "_notification", "loop")
+    __slots__ = ("_left", "_notification", "loop")
 
     def __init__(
         self,
@@ -64,13 +69,11 @@ class _Broadcast:
     ) -> None:
         self._notification = notification
         self._left = dict.fromkeys(minds)
-        # Held while something is sent, so that another thread does not overtake it.
-        self._lock = threading.RLock()
         self.loop = loop
 
     def send_to(self, mind: Addressee) -> None:
         """Send to one mind, if that has not been done."""
-        with self._lock:
+        with _lock:
             if mind in self._left:
                 del self._left[mind]
                 self._send(mind)
@@ -78,7 +81,7 @@ class _Broadcast:
     def send_until(self, deadline: float) -> bool:
         """Send until a time; return whether it was sent to all."""
         while True:
-            with self._lock:
+            with _lock:
                 # Taken from the end, which takes the same time however many were taken before.
                 for _ in range(CHUNK):
                     if not self._left:
@@ -116,6 +119,7 @@ def broadcast(notification: Notification, minds: Sequence[Addressee]) -> None:
         _send_slice(loop)
     elif len(ours) >= MOST:
         ours[0].send_until(math.inf)
+        under_way.pop(ours[0], None)
 
 
 def catch_up(mind: Addressee) -> None:
@@ -137,9 +141,11 @@ def _of(loop: asyncio.AbstractEventLoop) -> list[_Broadcast]:
 
 def _send_slice(loop: asyncio.AbstractEventLoop) -> None:
     deadline = monotonic() + SLICE
-    for one in _of(loop):
-        if not one.send_until(deadline):
+    try:
+        # Looked up each time, as a client can begin a broadcast when it is sent one.
+        while (ours := _of(loop)) and ours[0].send_until(deadline):
+            under_way.pop(ours[0], None)
+    finally:
+        if _of(loop):
             # Not in the context of the actor that has begun the broadcast.
             loop.call_soon(_send_slice, loop, context=Context())
-            return
-        under_way.pop(one, None)

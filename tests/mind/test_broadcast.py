@@ -172,9 +172,38 @@ async def test_only_so_many_broadcasts_wait() -> None:
         room.notify("said", number)
 
     assert all(client.got[:1] == [0] for client in clients)  # the oldest was completed
-    assert len(broadcast.under_way) <= broadcast.MOST + 1
+    assert len(broadcast.under_way) <= broadcast.MOST
     await all_sent()
     assert all(client.got == list(range(broadcast.MOST + 1)) for client in clients)
+
+
+@on_loop
+async def test_as_many_broadcasts_as_may_wait_do_so_however_many_are_begun() -> None:
+    room, _minds, clients = room_of(MANY)
+    total = 3 * broadcast.MOST
+    for number in range(total):
+        room.notify("said", number)
+
+    assert len(broadcast.under_way) <= broadcast.MOST
+    await all_sent()
+    assert all(client.got == list(range(total)) for client in clients)
+
+
+@on_loop
+async def test_a_broadcast_that_is_interrupted_and_those_after_it_are_sent() -> None:
+    """For example, a client's own code can raise `CancelledError`."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    _, minds, clients = room_of(MANY)
+
+    def interrupt() -> None:
+        raise asyncio.CancelledError
+
+    minds.append(Mind.start(Client(interrupt)))
+    for text in ("first", "second"):
+        broadcast.broadcast(Notification("said", (text,)), minds)
+    await all_sent()
+
+    assert all(client.got == ["first", "second"] for client in clients)
 
 
 @on_loop
@@ -228,3 +257,21 @@ async def test_a_client_that_broadcasts_when_it_is_sent_something_is_heard_by_al
     assert speaker.got == ["hello", "echo"]
     assert all(client.got == ["hello", "echo"] for client in clients)
     assert len(minds) == MANY
+
+
+@on_loop
+async def test_a_broadcast_that_the_last_client_begins_is_sent_to_all() -> None:
+    _, minds, clients = room_of(MANY)
+    said: list[bool] = []
+
+    def answer() -> None:
+        if not said:
+            said.append(True)
+            broadcast.broadcast(Notification("said", ("echo",)), minds)
+
+    speaker = Client(answer)
+    minds.append(Mind.start(speaker))
+    broadcast.broadcast(Notification("said", ("hello",)), minds)
+    await all_sent()
+
+    assert all(client.got == ["hello", "echo"] for client in (*clients, speaker))
