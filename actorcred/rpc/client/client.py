@@ -258,15 +258,17 @@ class Client:
         # Without its connection, a login can only fail.
         patience = Patience(self._loop, SLOW_LOGIN, seconds, self._tell_slow_login, self._abort)
         try:
-            return await login
+            result = await login
+            if not patience.over:  # an answer that came with the end has no connection any more
+                return result
         except ConnectionLost:
             if not patience.over:
                 raise
-            raise CheckerUnavailable(
-                f"{self.address} can be reached, but did not answer the login within {seconds:g} s"
-            ) from None
         finally:
             patience.end()
+        raise CheckerUnavailable(
+            f"{self.address} can be reached, but did not answer the login within {seconds:g} s"
+        )
 
     def _tell_slow_login(self) -> None:
         if self._options.on_slow_login is not None:

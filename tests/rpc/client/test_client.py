@@ -162,6 +162,29 @@ async def test_a_slow_login_is_told_and_in_the_end_unavailable(
 
 
 @on_loop
+async def test_a_login_that_is_answered_just_as_the_time_is_up_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise there would be a client without a connection, which never gets another one."""
+    waits: list[Any] = []
+
+    class Wait(module.Patience):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            waits.append(self)
+
+    def entered(client: module.Client, _answer: dict[str, Any]) -> None:
+        waits[-1]._late()
+
+    monkeypatch.setattr(module, "Patience", Wait)
+    monkeypatch.setattr(module.Client, "_entered", entered)
+    async with scripted(tmp_path) as server:
+        with pytest.raises(CheckerUnavailable) as raised:
+            await connect(server.address, "ann", "s3cret")
+    assert "did not answer the login within" in raised.value.detail
+
+
+@on_loop
 async def test_a_server_that_accepts_nobody_is_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
