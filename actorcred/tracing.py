@@ -210,7 +210,7 @@ class _TracedAvatarRef(AvatarRef[Any]):
         if reply is None:
             self._tracing.ended(span)
 
-    def call_now(self, name: str, args: Any, receiver: Any, request: Any) -> Any:
+    def call_now(self, name: str, args: Any, receiver: Any, request: Any, loop: Any) -> Any:
         """Return `NOT_CALLED`, so that the call is delivered."""
         return NOT_CALLED
 

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Protocol, TypeVar
 
@@ -44,8 +45,8 @@ class Dispatcher(ABC):
         slow_handler: seconds; a handler that takes longer is logged.
     """
 
-    calls_directly = False
-    """Whether `run_here` does nothing but run the actor, so that its caller may do so itself."""
+    loop: AbstractEventLoop | None = None
+    """The event loop whose callbacks may run an idle actor without `run_here`, or None."""
 
     caller_runs = False
     """Whether a thread that asks an idle actor and waits may run the actor itself."""

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from threading import get_ident
 from typing import Any
 
 from actorcred.actors._context import Awaited, Party, current_mailbox, thread
@@ -105,7 +104,7 @@ class AsyncioDispatcher(Dispatcher):
         RuntimeError: if there is no `loop` and none is running.
     """
 
-    calls_directly = True
+    loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -117,7 +116,6 @@ class AsyncioDispatcher(Dispatcher):
         super().__init__(name, slow_handler)
         self.loop = loop or asyncio.get_running_loop()
         watch_loop(self.loop)
-        self._thread_id = 0
         self._ready: deque[Runnable] = deque()
         self._armed = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,13 +135,8 @@ class AsyncioDispatcher(Dispatcher):
 
     def runs_here(self) -> bool:
         """Return whether the calling thread is the loop's."""
-        if get_ident() == self._thread_id:
-            # Before Python 3.12, asking asyncio costs a system call.
-            return self.loop.is_running()
-        if asyncio._get_running_loop() is not self.loop:
-            return False
-        self._thread_id = get_ident()
-        return True
+        # Not by the thread's number: a loop can stop, and go on in another thread.
+        return asyncio._get_running_loop() is self.loop
 
     def admits(self, asker: Party | None) -> bool:
         """Return whether an ask on the loop's thread may run an idle actor now, and count it.
@@ -188,7 +181,6 @@ class AsyncioDispatcher(Dispatcher):
 
     def _turn(self) -> None:
         thread.dispatcher = self
-        self._thread_id = get_ident()
         self._armed.release()
         ready = self._ready
         self._until = until = time.monotonic() + TURN

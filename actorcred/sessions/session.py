@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -473,8 +474,10 @@ class AvatarRef(InterfaceRef[Interface_co]):
 
     _deliver = ActorRef.deliver
 
-    def call_now(self, name: str, args: tuple[Any, ...], receiver: Any, request: Any) -> Any:
-        """Call a method if the avatar is idle on this thread, and the client may simply call it.
+    def call_now(
+        self, name: str, args: tuple[Any, ...], receiver: Any, request: Any, loop: AbstractEventLoop
+    ) -> Any:
+        """Call a method if the avatar is idle on `loop`, the caller's, and nothing forbids it.
 
         See `Cell.call_now`. If it returns `NOT_CALLED`, the call must be delivered.
         """
@@ -485,8 +488,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
             or (session.suspension is not None and session.suspension())
             or (demands is not None and name in demands)
             or mailbox.stopped
-            or not (dispatcher := mailbox.dispatcher).calls_directly
-            or not dispatcher.runs_here()
+            or mailbox.dispatcher.loop is not loop
             or not mailbox.busy.acquire(False)
         ):
             return NOT_CALLED

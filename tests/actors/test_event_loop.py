@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pykka
 import pytest
@@ -201,3 +202,29 @@ def test_coroutines_of_actors_on_pools_run_on_a_loop_that_a_shutdown_ends():
     assert loop.loop.is_closed()
     loop.close(0)  # closing it again is in nobody's way
     assert background_loop() is not loop
+
+
+def test_a_loop_that_goes_on_in_another_thread_runs_its_actors_there():
+    class Where(Actor):
+        def on_receive(self, message):
+            return threading.get_ident()
+
+    async def begin():
+        ref = Where.start(dispatcher=AsyncioDispatcher(loop))
+        assert await ref.ask("x", block=False) == threading.get_ident()
+        return ref
+
+    loop, running = asyncio.new_event_loop(), threading.Event()
+    ref = loop.run_until_complete(begin())
+    loop.call_soon(running.set)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        assert running.wait(10)
+        answer: Future = Future()
+        ref.deliver("x", answer)
+        assert answer.get(timeout=10) == thread.ident
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -190,7 +190,8 @@ def test_a_call_at_once_is_for_what_the_client_may_simply_call(
             return "paid"
 
     def call(name: str) -> Any:
-        return avatar.call_now(name, (), lambda request: request, None)
+        running: Any = asyncio._get_running_loop()
+        return avatar.call_now(name, (), lambda request: request, None, running)
 
     async def main() -> None:
         nonlocal avatar
@@ -225,7 +226,11 @@ def test_a_call_at_once_is_for_what_the_client_may_simply_call(
 def test_an_avatar_on_another_dispatcher_is_not_called_at_once(
     avatar: AvatarRef[Echo],
 ) -> None:
-    assert avatar.call_now("on_receive", ("x",), lambda request: request, None) is NOT_CALLED
+    async def main() -> Any:
+        loop = asyncio.get_running_loop()
+        return avatar.call_now("on_receive", ("x",), lambda request: request, None, loop)
+
+    assert asyncio.run(main()) is NOT_CALLED
     assert avatar.ask("x", timeout=0) == "x"
 
 

@@ -238,11 +238,11 @@ class ServerConnection(Held):
 
     def _answer(self, channel: SessionChannel, method: Method, request: Request) -> None:
         """Call a method of the avatar: at once if it is idle here, which saves the most."""
-        params = request.params
-        arguments = method.arguments(params, self.connection.codec.convert)
-        result = channel.session.avatar.call_now(method.name, arguments, self._reply_to, request)
+        arguments = method.arguments(request.params, self.connection.codec.convert)
+        call_now = channel.session.avatar.call_now
+        result = call_now(method.name, arguments, self._reply_to, request, self.hub.loop)
         if result is NOT_CALLED:
-            self._call(channel, method, params, arguments, self._reply_to(request))
+            self._call(channel, method, request.params, arguments, self._reply_to(request))
         elif isinstance(result, pykka.Future):
             self._reply_to(request).settle(result)
         elif result is not LATER:
