@@ -1,6 +1,6 @@
 """A cell: a mailbox that runs its actor in turns. Handlers and hooks may be coroutines.
 
-There are three kinds of turn:
+There are four kinds of turn:
 
 * `run`: a dispatcher has the actor handle a batch of messages from the queue. If the actor was
   waiting for a future, the turn first continues what waited for it.
@@ -152,6 +152,7 @@ class Cell(Lifecycle):
         kind = type(message)
         if kind in _SPECIAL or isinstance(message, ControlMessage):
             future: Future[Any] = Future()
+            future.expect_from(self)
             return Unanswered(future) if self.run_now(message, future) else NOT_HANDLED
         actor = self.actor
         if actor is None or self.waiting is not None or not self.empty():

@@ -8,8 +8,8 @@ lock. A thread that can take `busy` may run the actor; a thread that cannot leav
 the queue and continues. So the actor handles one message at a time, on any thread.
 
 A *turn* is one run of the actor: `Cell.run`, called by the dispatcher, handles a batch of messages
-from the queue; `Cell.run_now` and `Cell.answer`, called by a sender, handle one message without the
-queue. All are called with `busy` taken and end with `leave`.
+from the queue; `Cell.run_now`, `Cell.answer` and `Cell.call_now`, called by a sender, handle one
+message without the queue. All are called with `busy` taken and end with `leave`.
 
 **Who may hold the lock**
 
@@ -20,7 +20,8 @@ At most one party at a time. It need not be a thread, and it can pass `busy` to 
 * A sender that has put a message into the queue and then taken `busy` (`put`). It schedules the
   mailbox with the dispatcher and passes `busy` to that turn. `busy` stays taken until the turn
   ends, so a mailbox is scheduled only once, however many messages arrive.
-* The thread that runs a turn. For `run_now` and `answer` it has taken `busy` itself.
+* The thread that runs a turn. For `run_now`, `answer` and `call_now` it has taken `busy` itself.
+* A thread that changes an idle actor without a turn (`Lifecycle.take_idle`).
 * A future, while the actor waits for a coroutine or for its supervisor (`waiting`). Until the
   future is done no thread may run the actor. Its callback then schedules the next turn.
 
@@ -48,8 +49,8 @@ thread-safe: `leave` uses them to check for messages that arrived in the meantim
 * *A turn ends before the next one begins.* A turn that must wait sets `waiting` while it holds
   `busy`, but only `leave` adds the callback to the future. If the future is done by then, the
   callback runs immediately, and the turn that it schedules cannot overlap the one that ends.
-* *Messages of one sender stay in order.* `run_now` and `answer` handle a message only if the queue
-  is empty while they hold `busy`. So the message cannot overtake an earlier one.
+* *Messages of one sender stay in order.* A message is handled without the queue only if the queue
+  is empty while `busy` is held. So it cannot overtake an earlier one.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import socket
 import traceback
 
 import pytest
+from pykka.messages import _ActorStop
 
-from actorcred.actors import Actor, ActorRef, AsyncioDispatcher, Future
+from actorcred.actors import Actor, ActorRef, AsyncioDispatcher, Future, WaitsForItself
 from tests.actors.helpers import Recorder
 
 
@@ -199,6 +200,22 @@ async def test_an_ask_of_an_actor_with_a_coroutine_is_answered_by_it_and_the_nex
         gate.set(number)
 
     assert [await answer for answer in answers] == [0, 1]
+
+
+@on_loop
+async def test_who_blocks_the_loop_on_an_answer_that_needs_it_is_told_also_for_a_stop():
+    class Leaving(Recorder):
+        async def on_stop(self):
+            await gate
+
+    gate: Future = Future()
+    ref = Leaving.start(dispatcher=AsyncioDispatcher())
+    await warm(ref)
+    answer = ref.ask(_ActorStop(), block=False)
+    with pytest.raises(WaitsForItself, match="is blocked meanwhile"):
+        answer.get()
+    gate.set()
+    await answer
 
 
 def test_an_interruption_in_an_ask_ends_the_loop_and_all_actors():

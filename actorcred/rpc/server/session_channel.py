@@ -164,7 +164,6 @@ class SessionChannel(MovableChannel):
         self.peer: Line | None = None
         self.lost_at: float | None = None
         self.methods: dict[str, Method] = {}
-        """When the user proved the credentials again, on the server's clock."""
 
     @property
     def backlog(self) -> Backlog:
