@@ -472,7 +472,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
         session.touch()
         self._deliver(message, reply)
 
-    _deliver = ActorRef.deliver
+    _deliver = ActorRef.deliver  # faster than by `super()`
 
     def call_now(
         self, name: str, args: tuple[Any, ...], receiver: Any, request: Any, loop: AbstractEventLoop

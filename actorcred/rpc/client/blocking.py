@@ -74,6 +74,7 @@ class BlockingClient:
         self._thread = thread
         self._waiting: set[_Answer] = set()
         self._closed = False
+        self._closing = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -132,13 +133,14 @@ class BlockingClient:
 
     def close(self) -> None:
         """Log out and close the connection. Does nothing if it is already closed."""
-        if self._thread.is_alive():
-            self._run(self.client.close())
-            self._closed = True
-            _end(self._loop, self._thread)
-            for answer in self._waiting.copy():
-                if not answer.settled:  # it was asked too late to be told by the client
-                    answer.fail(_closed())
+        with self._closing:  # two threads can do so at the same time
+            if self._thread.is_alive():
+                self._run(self.client.close())
+                self._closed = True
+                _end(self._loop, self._thread)
+                for answer in self._waiting.copy():
+                    if not answer.settled:  # it was asked too late to be told by the client
+                        answer.fail(_closed())
 
     def _ask(
         self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float | None = None

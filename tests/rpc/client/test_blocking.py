@@ -187,3 +187,17 @@ def test_a_login_that_fails_leaves_no_thread(address: str) -> None:
 def test_a_client_that_is_connected_has_nothing_to_hurry(address: str) -> None:
     with connect_blocking(address, "ann", "s3cret") as client:
         assert not client.reconnect_now()
+
+
+def test_two_threads_can_close_it_at_the_same_time(address: str) -> None:
+    client = connect_blocking(address, "ann", "s3cret")
+    ready = threading.Barrier(2)
+
+    def close() -> None:
+        ready.wait(10)
+        client.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for closing in [pool.submit(close) for _ in range(2)]:
+            closing.result(10)
+    assert threads() == 0
