@@ -32,6 +32,9 @@ class Blocker(Protocol):
             Whether `waiter` was acquired.
         """
 
+    def nested(self) -> None:
+        """Called when callbacks of futures nest deeply on a thread of this owner."""
+
 
 class Host(Blocker, Protocol):
     """Where an actor runs: a dispatcher, as futures see it."""
@@ -74,6 +77,9 @@ class _Thread(threading.local):
 
     depth: int = 0
     """The number of nested blocking asks in which this thread runs other actors itself."""
+
+    callbacks: int = 0
+    """The number of nested callbacks of futures that already had their result."""
 
 
 thread = _Thread()

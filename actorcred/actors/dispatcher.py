@@ -144,6 +144,9 @@ class Dispatcher(ABC):
         """
         return False
 
+    def nested(self) -> None:
+        """Called when callbacks of futures nest deeply on a thread of this dispatcher."""
+
     def resumed(self) -> None:
         """Called when a coroutine continues that has waited for an actor of this dispatcher."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from actorcred.actors._context import Awaited, Party, current_mailbox, thread
-from actorcred.actors.dispatcher import Dispatcher, Resident, Runnable
+from actorcred.actors.dispatcher import Dispatcher, Resident, Runnable, dispatchers
 from actorcred.actors.future import Future
 from actorcred.actors.waits import WaitsForItself, refuse_wait
 from actorcred.actors.watchdog import watch_loop
@@ -145,7 +145,7 @@ class AsyncioDispatcher(Dispatcher):
         coroutines run, this ends after `TURN` seconds, or when the coroutine has used its share of
         `ASKS`: its next ask waits for a turn of the loop. So does the next one after a message that
         has woken an actor, which it would overtake, and one of a handler that is not a coroutine:
-        it cannot await, and the stack stays flat.
+        it cannot await, and the stack stays flat; see also `nested`.
         """
         if (
             asyncio._get_running_loop() is not self.loop
@@ -161,6 +161,12 @@ class AsyncioDispatcher(Dispatcher):
         if asyncio._get_running_loop() is self.loop:
             self._resumed += 1
             self.quota = self._share
+
+    def nested(self) -> None:
+        """Have asks wait for a turn, so that those made by callbacks do not nest without end."""
+        for dispatcher in dispatchers():
+            if dispatcher.loop is self.loop:
+                dispatcher.quota = 0
 
     def _allot(self, turns: int) -> None:
         """Set the share of each coroutine that continues after `turns` actors have run."""

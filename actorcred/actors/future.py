@@ -32,6 +32,9 @@ J = TypeVar("J")
 M = TypeVar("M")
 R = TypeVar("R")
 
+NESTED = 8
+"""How many callbacks of futures that are done can nest until the owner of the thread is told."""
+
 _PENDING, _VALUE, _ERROR = 0, 1, 2
 
 # One lock for all futures: it is held for a few byte codes only, and a lock per future would make
@@ -298,7 +301,14 @@ class Future(pykka.Future[T]):
                     else:
                         self._callbacks.append(callback)
                     return
-            self._run(callback)
+            outer = thread.callbacks
+            if outer >= NESTED and thread.dispatcher is not None:
+                thread.dispatcher.nested()
+            thread.callbacks = outer + 1
+            try:
+                self._run(callback)
+            finally:
+                thread.callbacks = outer
         elif self._sources and all(isinstance(source, Future) for source in self._sources):
             _Countdown(len(self._sources), lambda: self._run(callback)).watch(
                 cast("tuple[Future[Any], ...]", self._sources)

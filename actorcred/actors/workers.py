@@ -127,6 +127,9 @@ class Workers:
         finally:
             self.step_back()
 
+    def nested(self) -> None:
+        """Do nothing: only the actors of event loops can run within callbacks."""
+
     def step_aside(self) -> None:
         """Have another thread replace the calling one, which is about to block."""
         with self._lock:

@@ -203,6 +203,29 @@ async def test_an_ask_of_an_actor_with_a_coroutine_is_answered_by_it_and_the_nex
 
 
 @on_loop
+async def test_asks_can_follow_each_other_by_callbacks_for_ever():
+    def ask(number):
+        ref.ask(number, block=False).add_done_callback(read)
+
+    def read(answer):
+        go_on(answer.get())
+
+    def go_on(number):
+        if number < 2000:
+            ask(number + 1)
+        else:
+            last.set(number)
+
+    last: Future = Future()
+    ref = Recorder.start(dispatcher=AsyncioDispatcher())
+    await warm(ref)
+    await warm(Recorder.start(dispatcher=AsyncioDispatcher()))  # another one of the same loop
+    ask(0)
+
+    assert await asyncio.wait_for(last, 10) == 2000
+
+
+@on_loop
 async def test_who_blocks_the_loop_on_an_answer_that_needs_it_is_told_also_for_a_stop():
     class Leaving(Recorder):
         async def on_stop(self):
