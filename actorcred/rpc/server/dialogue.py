@@ -178,7 +178,8 @@ class Dialogue:
         self._over = True
         self._answer = None
         if self._stepper.exchange is not None:
-            self._stepper.exchange.on_challenge = None  # it refers to this
+            # It refers to this. Not None: a checker may be about to call it, on its own thread.
+            self._stepper.exchange.on_challenge = _unheard
         if self._peer.dialogue is self:
             self._peer.dialogue = None
 
@@ -188,3 +189,7 @@ class Dialogue:
         self._end()
         if decision is not None and hasattr(decision, "give_up"):
             decision.give_up()
+
+
+def _unheard(_challenge: bytes) -> None:
+    """Take a challenge in a login that is over."""

@@ -107,6 +107,19 @@ async def test_a_challenge_is_an_answer_so_what_waited_for_it_is_not_carried_out
 
 
 @on_loop
+async def test_a_checker_whose_challenge_comes_after_the_end_of_the_login_gets_no_error() -> None:
+    async with stage() as game:
+        here = await line(game)
+        login = here.send(("cred.login", "SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"))
+        assert "challenge" in (await here.answer(login[0])).result
+        dialogue = next(iter(game.hub.peers)).dialogue  # type: ignore[attr-defined]
+        exchange = dialogue._stepper.exchange
+        here.cut()
+        await game.until(lambda: not game.hub.peers)
+        exchange.on_challenge(b"late")
+
+
+@on_loop
 async def test_what_needs_no_login_waits_for_none() -> None:
     async with slow_login() as (_, here, login, decisions):
         assert (await here.call("cred.ping")).result is True
