@@ -99,7 +99,7 @@ async def test_a_text_that_is_not_utf_8_is_told_as_an_event_without_a_traceback(
 
 @on_both_loops
 async def test_requests_do_not_keep_a_connection_that_never_logs_in() -> None:
-    async with stage("websocket", login_timeout=0.6) as game:
+    async with stage("websocket", login_timeout=2.0) as game:
         reader, writer = await game.raw()
         closed = asyncio.create_task(is_closed(reader))
 
