@@ -232,7 +232,8 @@ class Client(NatsClient):
 
     def _write(self, data: list[bytes]) -> None:
         assert self._transport is not None
-        with contextlib.suppress(OSError):  # the task that reads finds that, too
+        # The task that reads finds that, too. RuntimeError: uvloop's, of a closed transport.
+        with contextlib.suppress(OSError, RuntimeError):
             self._transport.writelines(data)
 
     async def _flush_pending(self, force_flush: bool = False) -> Any:
