@@ -218,6 +218,7 @@ class Members:
         self.trouble = ""
         if not self.certain():
             self.trouble = "NATS might have lost the roster"
+            self._changed_at = now  # this server does return the lease, so it is not left
             return
         # By now, not by when it was sent: late beats can come back in a row, a lease apart.
         if now >= self._valid_until:

@@ -147,6 +147,19 @@ def test_a_lease_that_comes_back_counts_for_nothing_while_the_roster_might_be_lo
     on_one_node(clock, test)
 
 
+def test_a_server_of_nats_that_returns_the_lease_is_not_left_while_the_roster_might_be_lost(
+    clock: Clock,
+) -> None:
+    # To leave it would begin anew what is told to the roster.
+    async def test(node: OneNode) -> None:
+        node.members.certain = lambda: False
+        await node.live(8)
+        await until(lambda: node.log == ["back", "cut off"])
+        assert not node.changes
+
+    on_one_node(clock, test)
+
+
 def test_a_node_joins_with_its_first_beat_and_with_the_first_after_its_death(clock: Clock) -> None:
     async def test(node: OneNode) -> None:
         joined: list[str] = []
