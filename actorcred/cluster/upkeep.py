@@ -171,6 +171,11 @@ class Upkeep:
         Raises:
             BusDown: if it cannot be done now; it must be called again.
         """
+        await self._heal()
+        if not self._members.holds:
+            self._members.hurry()  # one that comes back counts from now on
+
+    async def _heal(self) -> None:
         lost = await self._roster.verify()
         generation = self._members.generation
         if self._roster.certain and not self._members.holds:

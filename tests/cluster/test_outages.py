@@ -9,6 +9,7 @@ import pytest
 from actorcred import Login, LoginDenied
 from actorcred.checker import Revocation
 from actorcred.cluster.roster import key_of
+from actorcred.cluster.store import Store
 from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode
 from tests.cluster.conftest import until
@@ -178,6 +179,31 @@ def test_an_empty_store_lets_nobody_in_twice(own_server: NatsServer) -> None:
             later = (await gets_in(b, "dan")).session.fence
             assert later is not None
             assert fence is not None
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_all_owners_to_tell_what_they_have_renews_its_lease_no_faster(
+    own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat, beats = Store.beat, list[str]()
+
+    async def note(self: Store, data: bytes, timeout: float) -> None:
+        beats.append(self.bus.node)
+        await beat(self, data, timeout)
+
+    monkeypatch.setattr(Store, "beat", note)
+
+    async def run() -> None:
+        async with team(own_server, lease=SHORT) as (a, b):
+            own_server.stop()
+            await until(lambda: not a.node.members.holds and not b.node.members.holds)
+            own_server.restart(wipe=True)
+            await until(lambda: a.node.members.holds)
+            beats.clear()
+            await until(lambda: a.node._upkeep.confirmed and not a.node.roster.is_new)
+            # Four a lease, and a few at once as the others come back.
+            assert beats.count(a.cluster.node) < 20
 
     asyncio.run(run())
 
