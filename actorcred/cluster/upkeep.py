@@ -154,8 +154,6 @@ class Upkeep:
             told = others + [self._holdings.entry(one) for one in own]
             try:
                 done = await self._claims.put(key, revision, avatar_id, told)
-                for one in own:
-                    one.known = done
             except TooLarge:  # one session of each node is enough to find the others there
                 few = list({entry.node: entry for entry in reversed(told)}.values())
                 done = await self._claims.put(key, revision, avatar_id, few)
@@ -205,26 +203,27 @@ class Upkeep:
             if lost:
                 self.write_behind(holding)
             return True
-        if lost and not self._doubtful:
-            await self._tell(holding.key, str(holding.avatar_id))
-        elif not await self._confirm(holding, again=generation != self._confirmed):
+        if not await self._confirm(holding, generation, lost=lost):
             return False
         if not holding.lost and not (self._doubtful and self._roster.is_new):
             holding.generation = generation
         return True
 
-    async def _confirm(self, holding: Holding, *, again: bool) -> bool:
+    async def _confirm(self, holding: Holding, generation: int, *, lost: bool) -> bool:
         """End a session whose place others have taken while this node was cut off.
 
         Args:
             holding: the place.
-            again: whether to write it again if it is there. Others may have taken this node for
-                dead, and what they write on top of the old revision must fail.
+            generation: that of the lease in which the places are looked at.
+            lost: whether NATS has lost the roster.
 
         Returns:
             Whether it is known; not while the session moves.
         """
         avatar_id = str(holding.avatar_id)
+        # Others may have taken this node for dead, and what they write on top of the old revision
+        # must fail.
+        again = generation != self._confirmed
         while True:
             revision, entries = await self._roster.read(holding.key)
             if not holding.is_placed:
@@ -236,7 +235,9 @@ class Upkeep:
             is_there = len(others) < len(entries)
             # An avatar that others had meanwhile is not gone on with, whether it has ended or not.
             gone = self._holds and not is_there and holding.known and not holding.avatar_at
-            doubtful = self._doubtful or not is_there
+            # No other node takes a place in a new roster before the lease of its owner is over.
+            kept = lost and self._members.holds and generation == self._members.generation
+            doubtful = self._doubtful or not (is_there or kept)
             if gone or (doubtful and await self._is_taken(holding, others)):
                 holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
                 if others:
