@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actorcred import Login, LoginDenied
+from actorcred import Admission, Login, LoginDenied
 from actorcred.checker import Revocation
 from actorcred.cluster.roster import key_of
 from actorcred.cluster.store import Store
@@ -130,6 +130,26 @@ def test_keep_ends_only_the_session_that_was_taken_over(nats_server: NatsServer)
             await until(lambda: a.node.roster.usable)
             assert ben.session.is_open
             assert isinstance(await b.outcome("ben"), LoginDenied)
+
+    asyncio.run(run())
+
+
+def test_sessions_of_a_user_who_may_have_any_number_are_all_kept(own_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(
+            own_server,
+            policy="allow",
+            admission=Admission(sessions=100),
+            on_cut_off="keep",
+            lease=SHORT,
+        ) as (a, b):
+            logins = [await a.login(), await a.login(), await b.login()]
+            own_server.stop()
+            await until(lambda: not a.node.members.holds and not b.node.members.holds)
+            own_server.restart(wipe=True)
+            await until(lambda: a.node._upkeep.confirmed and b.node._upkeep.confirmed)
+            await b.has_roster(a.cluster.node, a.cluster.node, b.cluster.node)
+            assert all(login.session.is_open for login in logins)
 
     asyncio.run(run())
 
