@@ -1,4 +1,4 @@
-"""nats-py's client without eight of its faults, and with fewer turns of the event loop.
+"""nats-py's client without those of its faults that are named below, and with fewer loop turns.
 
 Uses private methods of nats-py, which the tests guard.
 """

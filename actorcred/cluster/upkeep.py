@@ -285,7 +285,9 @@ class Upkeep:
         """
         if self._holds and not self._members.has_left(node):
             await asyncio.sleep(HELD * self._members.lease)
-            if self._members.life_of(node) is not Life.DEAD:
+            while (life := self._members.life_of(node)) is Life.UNSURE:
+                await asyncio.sleep(self._members.beat)
+            if life is Life.ALIVE:
                 return
         if self._node != min(self._members.others() | {self._node}):
             return

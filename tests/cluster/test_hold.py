@@ -365,3 +365,21 @@ def test_a_place_that_is_told_when_others_have_taken_it_is_lost(own_server: Nats
             await b.has_roster(b.cluster.node)
 
     asyncio.run(run())
+
+
+def test_a_node_that_has_been_gone_for_long_is_swept_out_by_one_that_could_not_hear_it_just_then(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 600)
+
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            await a.login()
+            await a.die()
+            await until(lambda: a.cluster.node not in b.cluster.nodes())
+            monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 0)
+            b.node.members.interrupt()
+            await b.node._upkeep.sweep(a.cluster.node)
+            assert await b.roster() == []
+
+    asyncio.run(run())
