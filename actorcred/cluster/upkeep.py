@@ -281,7 +281,8 @@ class Upkeep:
     async def sweep(self, node: str) -> None:
         """Take the sessions of a node that has died out of the roster.
 
-        The living node with the lowest id does that. What it misses, claims pass over anyway.
+        The living node with the lowest id of those that have known it does that. What it misses,
+        claims pass over anyway.
         """
         if self._holds and not self._members.has_left(node):
             await asyncio.sleep(HELD * self._members.lease)
@@ -289,7 +290,7 @@ class Upkeep:
                 await asyncio.sleep(self._members.beat)
             if life is Life.ALIVE:
                 return
-        if self._node != min(self._members.others() | {self._node}):
+        if self._node != min(self._members.witnesses(node) | {self._node}):
             return
         swept = 0
         try:

@@ -459,6 +459,22 @@ def test_dead_nodes_are_forgotten_after_a_while(clock: Clock) -> None:
     on_one_node(clock, test)
 
 
+def test_who_comes_after_the_last_beat_of_a_node_is_no_witness_of_its_death(clock: Clock) -> None:
+    async def test(node: OneNode) -> None:
+        for name in ("a", "b"):
+            await node.hear(Beat(name, clock.now))
+        for quarter in range(8):
+            await node.live(1)
+            await node.hear(Beat("b", clock.now))
+            if quarter:
+                await node.hear(Beat("new", clock.now))
+        await until(lambda: "a is dead" in node.log)
+        assert node.members.others() == {"b", "new"}
+        assert node.members.witnesses("a") == {"b"}
+
+    on_one_node(clock, test)
+
+
 def test_who_leaves_says_so_and_holds_no_lease_any_more(clock: Clock) -> None:
     async def run() -> None:
         async with living(clock) as node:

@@ -14,7 +14,8 @@ from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.team import SHORT, Figure, Member, team
+from tests.cluster.tap import tapped
+from tests.cluster.team import SHORT, Figure, Member, _end, _join, team
 
 
 async def gets_in(member: Member, name: str = "ann") -> Login:
@@ -61,6 +62,21 @@ def test_what_a_dead_node_had_is_taken_out_of_the_roster(nats_server: NatsServer
             await a.die()
             await b.has_roster(b.cluster.node)
             assert await b.roster("ben") == []
+
+    asyncio.run(run())
+
+
+def test_what_a_dead_node_had_is_taken_out_also_if_another_node_is_started_in_its_place(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, lease=SHORT) as (a, b), tapped(nats_server.port) as tap:
+            await a.login()
+            await a.die()
+            name = b.node.bus.options.cluster
+            c = await _join(nats_server, tap, name, "a", "reject", None, {"lease": SHORT})
+            await b.has_roster()
+            await _end(c)
 
     asyncio.run(run())
 
