@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Set
 from enum import Enum
@@ -94,9 +95,10 @@ class Claims:
         return self._members.holds and self._roster.usable
 
     @property
-    def most(self) -> int:
-        """How many sessions of an avatar id there can be, if that is limited."""
-        return self._limits.per_avatar or 1
+    def most(self) -> float:
+        """How many sessions of an avatar id there can be, if they do not share an avatar."""
+        any_number = self._limits.policy is Policy.ALLOW
+        return self._limits.per_avatar or (math.inf if any_number else 1)
 
     # -- claiming --------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class LeaseBus(Protocol):
 
 @dataclass(slots=True)
 class _Member:
+    since: float
     heard: float
     beat: Beat
 
@@ -218,6 +219,7 @@ class Members:
         self.trouble = ""
         if not self.certain():
             self.trouble = "NATS might have lost the roster"
+            self._changed_at = now  # this server does return the lease, so it is not left
             return
         # By now, not by when it was sent: late beats can come back in a row, a lease apart.
         if now >= self._valid_until:
@@ -289,8 +291,10 @@ class Members:
         if not isinstance(beat, Beat):
             self._complaints.warn("no lease", f"Not a lease: {type(beat).__name__}")
         elif beat.node != self._bus.node:
-            joins = beat.node not in self._known or beat.node in self._buried
-            self._known[beat.node] = _Member(monotonic(), beat)
+            now, known = monotonic(), self._known.get(beat.node)
+            joins = known is None or beat.node in self._buried
+            since = now if known is None or joins else known.since
+            self._known[beat.node] = _Member(since, now, beat)
             if not beat.left:
                 self._buried.discard(beat.node)
                 self._compare(beat)
@@ -345,6 +349,12 @@ class Members:
         """Return whether a node has said that it ends, or was known to have ended."""
         member = self._known.get(node)
         return member is not None and member.beat.left
+
+    def witnesses(self, node: str) -> set[str]:
+        """Return the ids of the others that know that a node has died: they came before that."""
+        member = self._known.get(node)
+        last = monotonic() if member is None else member.heard
+        return {other for other in self.others() if self._known[other].since <= last}
 
     def others(self) -> set[str]:
         """Return the ids of the other nodes that are not known to be dead."""

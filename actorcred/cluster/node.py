@@ -466,7 +466,6 @@ class ClusterNode:
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
                     self._report.healed()
-                    self.members.hurry()
                     self._learn_penalties()
                     return
         finally:

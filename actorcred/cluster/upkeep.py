@@ -154,8 +154,6 @@ class Upkeep:
             told = others + [self._holdings.entry(one) for one in own]
             try:
                 done = await self._claims.put(key, revision, avatar_id, told)
-                for one in own:
-                    one.known = done
             except TooLarge:  # one session of each node is enough to find the others there
                 few = list({entry.node: entry for entry in reversed(told)}.values())
                 done = await self._claims.put(key, revision, avatar_id, few)
@@ -171,6 +169,11 @@ class Upkeep:
         Raises:
             BusDown: if it cannot be done now; it must be called again.
         """
+        await self._heal()
+        if not self._members.holds:
+            self._members.hurry()  # one that comes back counts from now on
+
+    async def _heal(self) -> None:
         lost = await self._roster.verify()
         generation = self._members.generation
         if self._roster.certain and not self._members.holds:
@@ -200,26 +203,27 @@ class Upkeep:
             if lost:
                 self.write_behind(holding)
             return True
-        if lost and not self._doubtful:
-            await self._tell(holding.key, str(holding.avatar_id))
-        elif not await self._confirm(holding, again=generation != self._confirmed):
+        if not await self._confirm(holding, generation, lost=lost):
             return False
         if not holding.lost and not (self._doubtful and self._roster.is_new):
             holding.generation = generation
         return True
 
-    async def _confirm(self, holding: Holding, *, again: bool) -> bool:
+    async def _confirm(self, holding: Holding, generation: int, *, lost: bool) -> bool:
         """End a session whose place others have taken while this node was cut off.
 
         Args:
             holding: the place.
-            again: whether to write it again if it is there. Others may have taken this node for
-                dead, and what they write on top of the old revision must fail.
+            generation: that of the lease in which the places are looked at.
+            lost: whether NATS has lost the roster.
 
         Returns:
             Whether it is known; not while the session moves.
         """
         avatar_id = str(holding.avatar_id)
+        # Others may have taken this node for dead, and what they write on top of the old revision
+        # must fail.
+        again = generation != self._confirmed
         while True:
             revision, entries = await self._roster.read(holding.key)
             if not holding.is_placed:
@@ -231,7 +235,9 @@ class Upkeep:
             is_there = len(others) < len(entries)
             # An avatar that others had meanwhile is not gone on with, whether it has ended or not.
             gone = self._holds and not is_there and holding.known and not holding.avatar_at
-            doubtful = self._doubtful or not is_there
+            # No other node takes a place in a new roster before the lease of its owner is over.
+            kept = lost and self._members.holds and generation == self._members.generation
+            doubtful = self._doubtful or not (is_there or kept)
             if gone or (doubtful and await self._is_taken(holding, others)):
                 holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
                 if others:
@@ -275,13 +281,16 @@ class Upkeep:
     async def sweep(self, node: str) -> None:
         """Take the sessions of a node that has died out of the roster.
 
-        The living node with the lowest id does that. What it misses, claims pass over anyway.
+        The living node with the lowest id of those that have known it does that. What it misses,
+        claims pass over anyway.
         """
         if self._holds and not self._members.has_left(node):
             await asyncio.sleep(HELD * self._members.lease)
-            if self._members.life_of(node) is not Life.DEAD:
+            while (life := self._members.life_of(node)) is Life.UNSURE:
+                await asyncio.sleep(self._members.beat)
+            if life is Life.ALIVE:
                 return
-        if self._node != min(self._members.others() | {self._node}):
+        if self._node != min(self._members.witnesses(node) | {self._node}):
             return
         swept = 0
         try:

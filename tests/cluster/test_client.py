@@ -24,6 +24,7 @@ from tests.cluster.conftest import nothing, opened, stored, stranger, until
 from tests.cluster.nats_server import NatsServer, random_name
 from tests.cluster.tap import tapped
 from tests.cluster.test_bus import packed
+from tests.rpc.stage import on_both_loops
 
 INFO = {"version": "2.9.10", "max_payload": 1 << 20, "auth_required": True, "headers": True}
 
@@ -120,6 +121,24 @@ def test_a_client_that_nats_has_put_out_tries_again(error: str) -> None:
             await client.close()
 
     asyncio.run(run())
+
+
+@on_both_loops
+async def test_what_is_sent_when_a_connection_has_just_broken_is_lost_without_an_error() -> None:
+    async with liar() as (port, _):
+        client, away = Client(NatsOptions(servers=(f"nats://127.0.0.1:{port}",))), list[None]()
+
+        async def note() -> None:
+            away.append(None)
+
+        await client.connect(f"nats://127.0.0.1:{port}", disconnected_cb=note)
+        client._abort()
+        while not away:  # until nats-py knows it
+            if client.is_connected:
+                client.publish_now("a", b"1", "")
+                await client.publish("a", b"2")
+            await asyncio.sleep(0)
+        await client.close()
 
 
 def test_a_client_stays_connected_if_it_may_not_do_one_thing(nats_server: NatsServer) -> None:

@@ -343,3 +343,43 @@ def test_a_node_that_has_been_gone_for_long_is_swept_out_and_one_that_left_at_on
             assert await b.roster("ben") == []
 
     asyncio.run(run())
+
+
+def test_a_place_that_is_told_when_others_have_taken_it_is_lost(own_server: NatsServer) -> None:
+    # NATS has lost the roster, and it takes longer than a lease to tell it what there is.
+    async def run() -> None:
+        async with team(own_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            first, roster, told = await a.login(), a.node.roster, asyncio.Event()
+            read = roster.read
+
+            async def slow(key: str) -> tuple[int, list[Entry]]:
+                await told.wait()
+                return await read(key)
+
+            roster.read = slow  # type: ignore[method-assign]
+            own_server.restart(wipe=True)
+            second = await gets_in(b)
+            told.set()
+            await ends_silently(first)
+            await goes_on(second)
+            await b.has_roster(b.cluster.node)
+
+    asyncio.run(run())
+
+
+def test_a_node_that_has_been_gone_for_long_is_swept_out_by_one_that_could_not_hear_it_just_then(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 600)
+
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            await a.login()
+            await a.die()
+            await until(lambda: a.cluster.node not in b.cluster.nodes())
+            monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 0)
+            b.node.members.interrupt()
+            await b.node._upkeep.sweep(a.cluster.node)
+            assert await b.roster() == []
+
+    asyncio.run(run())

@@ -147,6 +147,19 @@ def test_a_lease_that_comes_back_counts_for_nothing_while_the_roster_might_be_lo
     on_one_node(clock, test)
 
 
+def test_a_server_of_nats_that_returns_the_lease_is_not_left_while_the_roster_might_be_lost(
+    clock: Clock,
+) -> None:
+    # To leave it would begin anew what is told to the roster.
+    async def test(node: OneNode) -> None:
+        node.members.certain = lambda: False
+        await node.live(8)
+        await until(lambda: node.log == ["back", "cut off"])
+        assert not node.changes
+
+    on_one_node(clock, test)
+
+
 def test_a_node_joins_with_its_first_beat_and_with_the_first_after_its_death(clock: Clock) -> None:
     async def test(node: OneNode) -> None:
         joined: list[str] = []
@@ -442,6 +455,22 @@ def test_dead_nodes_are_forgotten_after_a_while(clock: Clock) -> None:
         await until(lambda: node.members.life_of("a") is Life.UNSURE)
         assert node.members.others() == set()
         assert node.log.count("a is dead") == 1
+
+    on_one_node(clock, test)
+
+
+def test_who_comes_after_the_last_beat_of_a_node_is_no_witness_of_its_death(clock: Clock) -> None:
+    async def test(node: OneNode) -> None:
+        for name in ("a", "b"):
+            await node.hear(Beat(name, clock.now))
+        for quarter in range(8):
+            await node.live(1)
+            await node.hear(Beat("b", clock.now))
+            if quarter:
+                await node.hear(Beat("new", clock.now))
+        await until(lambda: "a is dead" in node.log)
+        assert node.members.others() == {"b", "new"}
+        assert node.members.witnesses("a") == {"b"}
 
     on_one_node(clock, test)
 

@@ -6,14 +6,16 @@ import asyncio
 
 import pytest
 
-from actorcred import Login, LoginDenied
+from actorcred import Admission, Login, LoginDenied
 from actorcred.checker import Revocation
 from actorcred.cluster.roster import key_of
+from actorcred.cluster.store import Store
 from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.team import SHORT, Figure, Member, team
+from tests.cluster.tap import tapped
+from tests.cluster.team import SHORT, Figure, Member, _end, _join, team
 
 
 async def gets_in(member: Member, name: str = "ann") -> Login:
@@ -60,6 +62,21 @@ def test_what_a_dead_node_had_is_taken_out_of_the_roster(nats_server: NatsServer
             await a.die()
             await b.has_roster(b.cluster.node)
             assert await b.roster("ben") == []
+
+    asyncio.run(run())
+
+
+def test_what_a_dead_node_had_is_taken_out_also_if_another_node_is_started_in_its_place(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, lease=SHORT) as (a, b), tapped(nats_server.port) as tap:
+            await a.login()
+            await a.die()
+            name = b.node.bus.options.cluster
+            c = await _join(nats_server, tap, name, "a", "reject", None, {"lease": SHORT})
+            await b.has_roster()
+            await _end(c)
 
     asyncio.run(run())
 
@@ -133,6 +150,26 @@ def test_keep_ends_only_the_session_that_was_taken_over(nats_server: NatsServer)
     asyncio.run(run())
 
 
+def test_sessions_of_a_user_who_may_have_any_number_are_all_kept(own_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(
+            own_server,
+            policy="allow",
+            admission=Admission(sessions=100),
+            on_cut_off="keep",
+            lease=SHORT,
+        ) as (a, b):
+            logins = [await a.login(), await a.login(), await b.login()]
+            own_server.stop()
+            await until(lambda: not a.node.members.holds and not b.node.members.holds)
+            own_server.restart(wipe=True)
+            await until(lambda: a.node._upkeep.confirmed and b.node._upkeep.confirmed)
+            await b.has_roster(a.cluster.node, a.cluster.node, b.cluster.node)
+            assert all(login.session.is_open for login in logins)
+
+    asyncio.run(run())
+
+
 def test_keep_tells_the_roster_again_what_was_swept_meanwhile(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with team(nats_server, on_cut_off="keep", lease=SHORT) as (a, b):
@@ -178,6 +215,31 @@ def test_an_empty_store_lets_nobody_in_twice(own_server: NatsServer) -> None:
             later = (await gets_in(b, "dan")).session.fence
             assert later is not None
             assert fence is not None
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_all_owners_to_tell_what_they_have_renews_its_lease_no_faster(
+    own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat, beats = Store.beat, list[str]()
+
+    async def note(self: Store, data: bytes, timeout: float) -> None:
+        beats.append(self.bus.node)
+        await beat(self, data, timeout)
+
+    monkeypatch.setattr(Store, "beat", note)
+
+    async def run() -> None:
+        async with team(own_server, lease=SHORT) as (a, b):
+            own_server.stop()
+            await until(lambda: not a.node.members.holds and not b.node.members.holds)
+            own_server.restart(wipe=True)
+            await until(lambda: a.node.members.holds)
+            beats.clear()
+            await until(lambda: a.node._upkeep.confirmed and not a.node.roster.is_new)
+            # Four a lease, and a few at once as the others come back.
+            assert beats.count(a.cluster.node) < 20
 
     asyncio.run(run())
 

@@ -155,7 +155,7 @@ def test_what_a_dead_node_has_left_in_the_roster_is_swept(nats_server: NatsServe
                 await a.node.roster.write(key_of(f"u{number}"), 0, f"u{number}", [left])
             for member in (a, b, c):
                 for gone in ("gone-1", "gone-2"):
-                    left_long_ago = _Member(0.0, Beat(gone, 0.0, left=True))
+                    left_long_ago = _Member(0.0, 0.0, Beat(gone, 0.0, left=True))
                     member.node.members._known[gone] = left_long_ago
                 await member.node._upkeep.sweep("gone-1")
             assert not [entry async for entry in a.node.roster.all()]
