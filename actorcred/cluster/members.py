@@ -209,6 +209,8 @@ class Members:
                 pause = min(0.25, pause)
                 if isinstance(error, StoreLost):
                     self._call(self.when_store_lost)
+            except Exception:  # whatever it is, the next one must be written
+                logger.exception("The lease was not renewed:")
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
             self._wake.clear()

@@ -160,6 +160,27 @@ def test_a_server_of_nats_that_returns_the_lease_is_not_left_while_the_roster_mi
     on_one_node(clock, test)
 
 
+def test_an_unexpected_error_does_not_end_the_renewing(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(node: OneNode) -> None:
+        beat, failed = node.beat, []
+
+        async def fail(data: bytes, timeout: float) -> None:
+            failed.append(data)
+            raise RuntimeError("unforeseen")
+
+        node.beat = fail  # type: ignore[method-assign]
+        node.members.hurry()
+        await until(lambda: failed)
+        node.beat = beat  # type: ignore[method-assign]
+        await node.live(5)
+        assert node.members.holds
+
+    on_one_node(clock, test)
+    assert "unforeseen" in caplog.text
+
+
 def test_a_node_joins_with_its_first_beat_and_with_the_first_after_its_death(clock: Clock) -> None:
     async def test(node: OneNode) -> None:
         joined: list[str] = []
