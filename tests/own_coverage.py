@@ -68,6 +68,14 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/realm.py": ["tests/portal/test_moving.py"],
     "actorcred/mind/call.py": ["tests/mind/test_mind.py"],
     "actorcred/mind/*.py": ["tests/portal/test_moving.py", "tests/cluster/test_moving_clients.py"],
+    # Groups, watches and broadcasts are of many minds.
+    "actorcred/mind/mind.py": [
+        "tests/mind/test_broadcast.py",
+        "tests/portal/test_presence.py",
+        "tests/sessions/test_groups.py",
+    ],
+    # What it does as one of several processes.
+    "actorcred/cli/serve.py": ["tests/cli/test_worker*.py", "tests/cli/test_clusters.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.
     "actorcred/portal/*.py": ["tests/portal/test_*.py"],

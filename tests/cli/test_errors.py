@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.errors import ExitCode, fail, usage
 
 
 @pytest.mark.parametrize("code", ExitCode)
@@ -29,3 +29,11 @@ def test_lines_stay_and_what_moves_a_cursor_is_shown_as_text(
     assert shown[0] == "actorcred: first"
     assert len(shown) == 2
     assert shown[1].isprintable()
+
+
+def test_a_request_that_cannot_be_met_is_a_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit) as ended, usage():
+        raise ValueError("no such scheme")
+
+    assert ended.value.exit_code == ExitCode.USAGE
+    assert capsys.readouterr().err == "actorcred: no such scheme\n"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shutil
+import socket
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import click
 import pytest
 
-from actorcred import UnauthorizedLogin, rpc
+from actorcred import ActorcredError, UnauthorizedLogin, rpc
 from actorcred.cli.parameters import METRICS
+from actorcred.cli.role import Role
+from actorcred.cli.serve import _serve_metrics
 from tests.cli.served import Served
 
 PROMTOOL = shutil.which("promtool")
@@ -81,3 +84,25 @@ def test_a_place_for_metrics_is_on_this_machine_by_default(
 def test_a_mistaken_place_is_named(text: str) -> None:
     with pytest.raises(click.BadParameter, match="PORT"):
         METRICS.convert(text, None, None)
+
+
+def test_a_port_for_metrics_that_is_taken_is_named() -> None:
+    pytest.importorskip(
+        "prometheus_client",
+        reason="prometheus-client is not installed: pip install 'actorcred[metrics]'",
+    )
+    from actorcred.metrics import Metrics
+
+    shown: list[str] = []
+
+    class Loud(Role):
+        def shows_metrics(self, url: str) -> None:
+            shown.append(url)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ActorcredError, match=f"cannot serve metrics on 127.0.0.1:{port}: "):
+            _serve_metrics(Loud(), Metrics(), ("127.0.0.1", port))
+    _serve_metrics(Loud(), Metrics(), ("127.0.0.1", 0))
+    with urllib.request.urlopen(shown[0], timeout=10) as page:
+        assert b"actorcred_" in page.read()
