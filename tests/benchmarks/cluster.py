@@ -4,10 +4,11 @@
 
 Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
 takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a
-request, for a notification a message, also for one of a group. What presence costs is the CPU of
-logins whose users another node watches, at both nodes, beside logins that are not watched. A
-client that has come back to another node is beside one at the node of its session; both figures
-contain the client, in the same process.
+request, for a notification a message, also for one of a group. A notification has arrived when a
+server could write it to the client. What presence costs is the CPU of logins whose users another
+node watches, at both nodes, beside logins that are not watched. A client that has come back to
+another node is beside one at the node of its session; both figures contain the client, in the same
+process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import nats.aio.client
 from nats.js.errors import NotFoundError
 
-from actorcred import Policy, Portal, PortalOptions, UsernamePassword
+from actorcred import Channel, Notification, Policy, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import Cluster
 from actorcred.rpc import Server, ServerOptions, serve
@@ -43,6 +44,20 @@ WINDOW = 200
 """Notifications on their way at a time; the client's outbox takes 256."""
 
 Step = Callable[[], Awaitable[Any]]
+
+
+class Received(Channel):
+    """What counts the notifications of a client, where a server would write them to a socket."""
+
+    def __init__(self, take: Callable[[], None]) -> None:
+        self._take = take
+
+    def notify(self, notification: Notification) -> None:
+        """Count it."""
+        self._take()
+
+    def call(self, name: str, args: tuple[Any, ...]) -> None:
+        """Answer nothing."""
 
 
 class Served(Game):
@@ -149,9 +164,9 @@ class Figures:
         )
         await self._bare.jetstream().add_stream(name="bench", subjects=["bench.kept.*"])
         await self._bare.subscribe("bench.request", cb=self._echo)
-        await self._bare.subscribe("bench.tell", cb=self._take)
+        await self._bare.subscribe("bench.tell", cb=self._took)
         self._routed = await Routed.open(self._here, self._there)
-        login = await self._login(self._here, self._receive)
+        login = await self._login(self._here, Received(self._take))
         self._session = await self._there.session(login.session.id)
         await self._here.group("bench").add(login.session.mind)
         assert self._session is not None
@@ -159,10 +174,10 @@ class Figures:
     async def _echo(self, msg: Any) -> None:
         await msg.respond(msg.data)
 
-    async def _take(self, msg: Any) -> None:
-        self._got += 1
+    async def _took(self, msg: Any) -> None:
+        self._take()
 
-    def _receive(self, name: str, *args: Any) -> None:
+    def _take(self) -> None:
         self._got += 1
 
     def _portal(self, options: PortalOptions) -> Any:
