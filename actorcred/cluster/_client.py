@@ -20,6 +20,7 @@ from nats.aio.subscription import Subscription
 from nats.js.errors import APIError, ServiceUnavailableError
 from nats.protocol.command import pub_cmd
 
+from actorcred.cluster._tasks import cancel_all
 from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.settings import NatsOptions, needs_tls
@@ -151,6 +152,7 @@ class Client(NatsClient):
         self._cluster = options
         self._tokens = itertools.count()
         self._has_written = False
+        self._attempts: set[asyncio.Task[Any]] = set()
         self._receivers: dict[int, Callable[[Msg], object]] = {}
         self.complaints = Complaints()
         self.refusal = ""
@@ -315,7 +317,12 @@ class Client(NatsClient):
         await super()._process_op_err(e)
 
     async def _attempt_reconnect(self) -> None:
-        # In nats-py an attempt that another one has cancelled settles the future of that one.
+        # In nats-py an attempt that another one has cancelled settles the future of that one, and
+        # goes on beside it if the cancellation is lost (see `cancel_all`), also after `close`.
+        this = asyncio.current_task()
+        assert this is not None
+        earlier, self._attempts = self._attempts, {this}
+        await cancel_all(earlier)
         with contextlib.suppress(asyncio.InvalidStateError):
             await super()._attempt_reconnect()
 
@@ -323,6 +330,7 @@ class Client(NatsClient):
         if not self.is_connected:
             self._give_up_connection()
         subscriptions = list(self._subs.values())
+        await cancel_all(one for one in self._attempts if one is not asyncio.current_task())
         try:
             await super()._close(status, do_cbs)
         except BaseException:

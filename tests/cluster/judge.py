@@ -32,6 +32,8 @@ class Life:
     why: str = ""
     answered: float = -math.inf
     """When it began to answer its last call."""
+    answers: list[float] = field(default_factory=list)
+    """When it began to answer calls."""
     frozen: float = math.inf
 
     @property
@@ -118,6 +120,7 @@ class Judge:
             self.violations.append(f"an avatar that has answered after its end: {node} #{number}")
             return
         life.answered = at
+        life.answers.append(at)
         self.counts["calls answered"] += 1
 
     def freeze(self, node: str, number: int, at: float) -> None:
@@ -202,6 +205,9 @@ class Judge:
         end = min(first.until, second.until, horizon)
         if end > begin and self.hold and first.answered <= begin:
             self._held(first, second, pair, horizon)
+        elif self._forgotten(first, second, horizon):
+            self._seen.add(pair)
+            self.counts["gone on after one that NATS had forgotten"] += 1
         elif end > begin:
             self._overlap(first, second, begin, min(end, first.answered) if self.hold else end)
             if min(first.end, second.end) <= horizon:
@@ -210,6 +216,16 @@ class Judge:
             self._seen.add(pair)
             if self._excuse(first.node, second.begin, first.begin) is None:
                 self.violations.append(f"a fence that does not grow: {second} | {first}")
+
+    def _forgotten(self, first: Life, second: Life, horizon: float) -> bool:
+        """Return whether one was held while the other one came and went, and NATS has lost all.
+
+        Then nothing is left that could tell the first one of the other.
+        """
+        lost = any(first.begin < at < second.end for at in self._emptied)
+        if not self.hold or not lost or second.end > horizon:
+            return False
+        return not any(second.begin <= at <= second.end for at in first.answers)
 
     def _held(self, first: Life, second: Life, pair: frozenset[Life], horizon: float) -> None:
         """Record that there were two avatars, of which the earlier one answered no more calls."""

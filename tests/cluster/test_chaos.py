@@ -74,6 +74,23 @@ def test_an_avatar_that_is_held_may_live_beside_another_one_but_not_answer(
     assert judge.counts["overlaps with an avatar that was held"] == good
 
 
+@pytest.mark.parametrize(
+    ("emptied", "answered", "good"), [(0.5, 2.5, True), (9.0, 2.5, False), (0.5, 1.5, False)]
+)
+def test_an_avatar_that_was_held_goes_on_after_another_one_if_nats_has_lost_all(
+    emptied: float, answered: float, good: bool
+) -> None:
+    judge = Judge(hold=True)
+    judge.begin("a", 1, "ann", 10, 0.0)
+    judge.emptied(emptied)
+    judge.begin("b", 1, "ann", 11, 1.0)
+    judge.end("b", 1, "logout", 2.0)
+    judge.answer("a", 1, answered)
+    judge.end("a", 1, "logout", 3.0)
+    judge.finish(10.0)
+    assert bool(judge.violations) is not good
+
+
 def test_one_avatar_after_the_other_is_good() -> None:
     judge = two(begin=2.0)
     judge.finish(10.0)

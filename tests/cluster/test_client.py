@@ -376,3 +376,29 @@ def test_a_reconnection_that_was_settled_by_another_one_ends_quietly(
             await bus.client.change_server()
 
     asyncio.run(run())
+
+
+def test_a_reconnection_that_has_lost_its_cancellation_does_not_go_on_beside_another_one(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with opened(nats_server.options()) as bus:
+            select, begun = bus.client._select_next_server, asyncio.Event()
+
+            async def stubborn() -> None:
+                if not begun.is_set():
+                    begun.set()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
+                    await asyncio.Event().wait()
+                await select()
+
+            monkeypatch.setattr(bus.client, "_select_next_server", stubborn)
+            first = await bus.client.change_server()
+            await begun.wait()
+            bus.client._status = bus.client.CONNECTED  # as at the end of an attempt
+            await bus.client.change_server()
+            await until(lambda: bus.client.is_connected)
+            assert first.done()
+
+    asyncio.run(run())
