@@ -465,7 +465,8 @@ class ClusterNode:
                     logger.debug("Not healed yet: %s", error)
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
-                    self._report.healed()
+                    if self._upkeep.confirmed:
+                        self._report.healed()
                     self._learn_penalties()
                     return
         finally:
