@@ -1,6 +1,6 @@
 """How the arena's page draws, and what it receives: the real page in Chromium, in a real game.
 
-It starts `python -m examples.arena` twice, with some 40 and with some 200 players in sight, lets
+It starts `python -m examples.arena` twice, with some 40 and with some 300 players in sight, lets
 Chromium play there at 1280x800, and prints the frames per second, the time that drawing a frame
 takes, and the kilobytes per second. Server, bots and browser share this machine. The processor
 time of the page's script depends less on what else runs here than the other times.
@@ -54,7 +54,7 @@ class Crowd:
 
 CROWDS = (
     Crowd("about 40 in sight", ("--avatars", "220", "--size", "130"), 8.0),
-    Crowd("about 200 in sight", ("--avatars", "780", "--size", "72"), 30.0),
+    Crowd("about 300 in sight", ("--avatars", "1500", "--size", "72"), 30.0),
 )
 
 
