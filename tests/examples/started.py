@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.cluster.nats_server import find_program
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +64,29 @@ async def run(module: str, *words: Any) -> tuple[int, str]:
     """Run a module to its end; return the exit code and what it printed."""
     async with started(module, *words) as made:
         return await made.ended(), made.text
+
+
+def with_nats(
+    example: Callable[[Path], AbstractAsyncContextManager[Any]], seconds: float
+) -> Callable[[Callable[[Any], Awaitable[None]]], Callable[[Path], None]]:
+    """Make a coroutine function a test, which gets a running example that needs nats-server.
+
+    Args:
+        example: starts it, with its files in a folder.
+        seconds: for the test.
+    """
+
+    def decorate(test: Callable[[Any], Awaitable[None]]) -> Callable[[Path], None]:
+        def body(tmp_path: Path) -> None:
+            find_program()
+
+            async def limited() -> None:
+                async with asyncio.timeout(seconds), example(tmp_path) as running:
+                    await test(running)
+
+            asyncio.run(limited())
+
+        body.__name__, body.__doc__ = test.__name__, test.__doc__
+        return body
+
+    return decorate

@@ -10,7 +10,7 @@ import os
 import random
 import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,8 @@ from examples.arena.bots.atlas import Atlas, Camp
 from examples.arena.nodes import show
 from tests.backends.servers import program
 from tests.cli.served import children_of, command_of
-from tests.cluster.nats_server import find_program
 from tests.examples.arena.walker import Walker
-from tests.examples.started import Started, started
+from tests.examples.started import Started, started, with_nats
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
 
@@ -72,29 +71,13 @@ async def _read(process: Started) -> None:
         process.text += line.decode()
 
 
-def on_its_own_loop(test: Callable[[Any], Awaitable[None]]) -> Callable[[Path], None]:
-    """Run a coroutine function with a running arena as a test."""
-
-    def body(tmp_path: Path) -> None:
-        find_program()
-
-        async def limited() -> None:
-            async with asyncio.timeout(150), example(tmp_path) as arena:
-                await test(arena)
-
-        asyncio.run(limited())
-
-    body.__name__, body.__doc__ = test.__name__, test.__doc__
-    return body
-
-
 def beyond(x: float, camps: Any) -> tuple[Camp, ...]:
     """Return the camps beyond the border that is nearest."""
     border = min(BORDERS, key=lambda one: abs(one - x))
     return tuple(camp for camp in camps if (camp[1] > border) is not (x > border))
 
 
-@on_its_own_loop
+@with_nats(example, 150)
 async def test_who_walks_to_another_node_keeps_name_points_and_session_and_is_seen_once(
     arena: Example,
 ) -> None:
@@ -129,7 +112,7 @@ async def test_who_walks_to_another_node_keeps_name_points_and_session_and_is_se
         assert {"ann", guest.land["name"]} <= named.keys()
 
 
-@on_its_own_loop
+@with_nats(example, 150)
 async def test_players_of_a_node_that_is_killed_go_on_at_the_others_with_their_points(
     arena: Example,
 ) -> None:
@@ -157,7 +140,7 @@ async def test_players_of_a_node_that_is_killed_go_on_at_the_others_with_their_p
     assert f"node {node:g} was ended by SIGKILL" in " ".join(arena.process.text.split())
 
 
-@on_its_own_loop
+@with_nats(example, 150)
 async def test_ctrl_c_ends_all_processes_and_the_counts_of_all_agree(arena: Example) -> None:
     pids = children_of(arena.process.process.pid)
     assert len(pids) == 4
@@ -226,7 +209,7 @@ async def walk_over(page: Page) -> None:
     await page.mouse.up()
 
 
-@on_its_own_loop
+@with_nats(example, 150)
 async def test_in_the_page_a_border_cannot_be_noticed(arena: Example) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,11 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from actorcred import ConnectionLost, rpc
 from tests.backends.servers import program
 from tests.cli.served import children_of, command_of
-from tests.cluster.nats_server import find_program
-from tests.examples.started import Started, started
+from tests.examples.started import Started, started, with_nats
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
 
 ORDER = {"X-Cluster-Page": "1"}
-
-
-def on_its_own_loop(test: Callable[[Any], Awaitable[None]]) -> Callable[[Path], None]:
-    """Run a coroutine function with a running example as a test."""
-
-    def body(tmp_path: Path) -> None:
-        find_program()
-
-        async def limited() -> None:
-            async with asyncio.timeout(100), example(tmp_path) as cluster:
-                await test(cluster)
-
-        asyncio.run(limited())
-
-    body.__name__, body.__doc__ = test.__name__, test.__doc__
-    return body
 
 
 class Example:
@@ -86,7 +69,7 @@ async def example(folder: Path) -> AsyncIterator[Example]:
             await made.http.aclose()
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_a_user_has_one_place_also_when_a_node_is_killed_and_starts_again(
     cluster: Example,
 ) -> None:
@@ -115,7 +98,7 @@ async def test_a_user_has_one_place_also_when_a_node_is_killed_and_starts_again(
         await cluster.until(1, users=["dan"])
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_a_drained_node_ends_in_good_order_and_a_moderator_kicks_anywhere(
     cluster: Example,
 ) -> None:
@@ -133,7 +116,7 @@ async def test_a_drained_node_ends_in_good_order_and_a_moderator_kicks_anywhere(
     await other.close()
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_rooms_and_private_lines_span_the_nodes(cluster: Example) -> None:
     told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
 
@@ -167,7 +150,7 @@ async def test_rooms_and_private_lines_span_the_nodes(cluster: Example) -> None:
         assert (await next_of("muted"))[1] == 300.0
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_only_the_page_itself_gives_orders(cluster: Example) -> None:
     assert (await cluster.http.post("/nodes/1/kill")).status_code == 403
     for path in ("/nodes/4/kill", "/nodes/0/kill", "/nodes/1/explode"):
@@ -178,7 +161,7 @@ async def test_only_the_page_itself_gives_orders(cluster: Example) -> None:
     await cluster.until(1, state="serving")
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_ctrl_c_ends_all_processes_and_a_port_that_is_taken_is_named(
     cluster: Example,
 ) -> None:
@@ -206,7 +189,7 @@ async def log_in(browser: Browser, where: str, name: str, password: str) -> Page
     return page
 
 
-@on_its_own_loop
+@with_nats(example, 100)
 async def test_the_page_in_a_browser_at_desk_and_phone_size(cluster: Example) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
