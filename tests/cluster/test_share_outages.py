@@ -330,10 +330,13 @@ def test_an_entry_that_was_lost_is_written_again_if_the_client_is_still_a_guest(
 def test_a_short_cut_harms_nobody_if_nothing_was_lost(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with boards(nats_server) as (a, b):
-            near, far = await login(a), await login(b)
-            for member in (a, b):
+            near, screen = await login(a), Screen()
+            far = await login(b, screen)
+            for count, member in enumerate((a, b), 1):
+                await until(lambda count=count: len(screen.heard) == count)  # nothing is under way
                 await blip(member)
                 await until(lambda: not a.node._checking and not b.node._checking)
+                assert far.session.is_open, far.session.reason
                 assert await far.avatar.proxy().write("x")
             assert near.session.is_open
 
@@ -398,7 +401,8 @@ def test_a_call_whose_answer_is_lost_is_carried_out_once(
         async with boards(nats_server) as (a, b):
             SharedBoard.gate = asyncio.Event()
             await login(a)
-            far = await login(b)
+            far = await login(b, screen := Screen())
+            await until(lambda: screen.heard)  # so that only the answer is lost
             waiting = far.avatar.proxy().wait()
             await until(lambda: a.node.holdings.guests and guest_of(a, far)._call is not None)
             await blip(b)  # which loses the way by which the answer would come

@@ -38,7 +38,7 @@ async def servers(nats: NatsServer, count: int = 2) -> AsyncIterator[list[rpc.Se
             stack.push_async_callback(cluster.close, 1.0)
             cluster._node.roster._hold_until = 0.0
             options = PortalOptions(policy=Policy.SHARE, registry=cluster)
-            checkers = [MemoryChecker.start(USERS)]
+            checkers = [MemoryChecker.start(USERS, rounds=4)]
             portal = Portal.start(Game.start([], [], asyncio.Event()), checkers, options)
             server = await rpc.serve(portal, "tcp:127.0.0.1:0", options=server_options())
             stack.push_async_callback(server.close, 5.0)

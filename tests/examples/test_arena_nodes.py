@@ -235,7 +235,7 @@ async def test_in_the_page_a_border_cannot_be_noticed(arena: Example) -> None:
             await walk_over(page)
             recorded = await page.evaluate("recorded")
             await page.keyboard.press("F2")
-            await expect(node).not_to_have_text(str(first))
+            await expect(node).not_to_have_text(str(first), timeout=30_000)
             pairs = itertools.pairwise(recorded)
             assert max(math.dist((a["x"], a["y"]), (b["x"], b["y"])) for a, b in pairs) < 2
             assert not any(one["doubles"] or one["status"] for one in recorded)

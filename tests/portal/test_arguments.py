@@ -24,14 +24,14 @@ def no_actor_remains() -> Iterator[None]:
 
 
 def test_a_checker_that_is_not_in_a_list_is_told_of_the_list() -> None:
-    checker: Any = MemoryChecker.start({"ann": "s3cret"})
+    checker: Any = MemoryChecker.start({"ann": "s3cret"}, rounds=4)
     with pytest.raises(TypeError, match=r"must be a list.*Portal\.start\(realm, \[checker\]\)"):
         Portal.start(Hall.start(), checker)
 
 
 @pytest.mark.parametrize("name", ["login", "kick", "presence"])
 def test_a_portal_that_was_not_started_is_told_of_start(name: str) -> None:
-    portal = Portal(Hall.start(), [MemoryChecker.start({"ann": "s3cret"})])
+    portal = Portal(Hall.start(), [MemoryChecker.start({"ann": "s3cret"}, rounds=4)])
     with pytest.raises(AttributeError, match=r"Portal\.start\(realm, checkers\) returns, in place"):
         getattr(portal, name)
 

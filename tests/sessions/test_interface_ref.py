@@ -65,7 +65,7 @@ class PlayerProxy(Protocol):
 
 @pytest.fixture
 def login() -> Iterator[Login[Player]]:
-    portal = Portal.start(Game.start(), [MemoryChecker.start({"ann": "s3cret"})])
+    portal = Portal.start(Game.start(), [MemoryChecker.start({"ann": "s3cret"}, rounds=4)])
     try:
         yield portal.login(UsernamePassword("ann", "s3cret"), None, Player).get(timeout=10)
     finally:
