@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from actorcred.cli.lifetime import Life
 from actorcred.cli.parameters import Seconds, as_utf8, read_password
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Join", "cluster_options", "clustered"]
 
 PASSWORD_VARIABLE = "ACTORCRED_CLUSTER_PASSWORD"
+
+_OF_WORKERS: Final = frozenset({"--cluster-name", "--cluster-node", "--cluster-lease", "--cut-off"})
+"""Options that count for the workers of one machine, too, whose nats-server is their own."""
 
 _OPTIONS: Final = (
     click.option(
@@ -140,8 +144,10 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         cluster_replicas: int,
         **others: Any,
     ) -> Any:
-        if not cluster_servers and (cluster_user or cluster_credentials):
-            raise click.UsageError("--cluster-user and --cluster-credentials need --cluster")
+        if not cluster_servers:
+            _check_unused(click.get_current_context())
+        if cluster_password_file is not None and not cluster_user:
+            raise click.UsageError("--cluster-password-file needs --cluster-user")
         settings = {
             "name": cluster_name,
             "node": cluster_node,
@@ -176,6 +182,18 @@ async def clustered(life: Life, join: Join, role: Role) -> AsyncIterator[MakeReg
         yield cluster
     finally:
         await cluster.close(life.left())
+
+
+def _check_unused(context: click.Context) -> None:
+    """Refuse options that would be without effect, since there is no cluster."""
+    of_workers = _OF_WORKERS if context.params["workers"] > 1 else frozenset()
+    for option in context.command.params:
+        name = option.opts[0]
+        if not name.startswith(("--cluster-", "--cut-off")) or name in of_workers:
+            continue
+        if context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT:
+            also = " or --workers" if name in _OF_WORKERS else ""
+            raise click.UsageError(f"{name} needs --cluster{also}")
 
 
 def _password(file: str | None) -> str:

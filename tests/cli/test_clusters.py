@@ -46,7 +46,14 @@ def run(*words: str) -> Result:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--cluster-user", "me"], "need --cluster"),
+        (["--cluster-user", "me"], "--cluster-user needs --cluster\n"),
+        (["--cluster-user", "me", "--workers", "2"], "--cluster-user needs --cluster\n"),
+        (["--cut-off", "end"], "--cut-off needs --cluster or --workers"),
+        (["--cluster-lease", "5"], "--cluster-lease needs --cluster or --workers"),
+        (
+            ["--cluster", "nats://127.0.0.1:1", "--cluster-password-file", "/dev/null"],
+            "--cluster-password-file needs --cluster-user",
+        ),
         (["--cluster", "http://127.0.0.1"], "an address of NATS is"),
         (["--cluster", "nats://192.0.2.1"], "must use TLS"),
         (["--cluster", "nats://me:s3cret@127.0.0.1"], "must not be in its address"),
