@@ -28,6 +28,7 @@ from enum import StrEnum
 from typing import Any
 
 from actorcred.identity import ClientInfo, Identity
+from actorcred.names import without_surrogates
 from actorcred.throttle import account_of
 
 __all__ = [
@@ -78,10 +79,7 @@ def plain(value: object) -> Any:
     try:
         if type(value) is int and abs(value) < 1 << 64:
             return value
-        text = str(value)[: LONGEST_VALUE + 1]
-        if not text.isascii():
-            # Surrogates, which no encoding accepts: pairs are joined, single ones are replaced.
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = without_surrogates(str(value)[: LONGEST_VALUE + 1])
     except Exception as error:
         return f"<unprintable {kind.__name__}: {type(error).__name__}>"
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from actorcred.names import without_surrogates
+
 __all__ = ["GOING_DOWN", "LogoutCode", "LogoutReason"]
 
 GOING_DOWN = "the server is going down"
@@ -58,11 +60,15 @@ class LogoutReason:
 
     Args:
         code: the kind of reason.
-        detail: a message for the user, such as a moderator's comment on a kick.
+        detail: a message for the user, such as a moderator's comment on a kick. It is sent, so lone
+            surrogates are replaced.
     """
 
     code: LogoutCode
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", without_surrogates(self.detail))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else str(self.code)

@@ -24,6 +24,7 @@ __all__ = [
     "password_forms",
     "prepare_password",
     "prepare_username",
+    "without_surrogates",
 ]
 
 
@@ -89,6 +90,16 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def without_surrogates(text: str) -> str:
+    """Return a string that every encoding of Unicode accepts.
+
+    Surrogates are joined to characters if they are pairs, and replaced by U+FFFD if they are not.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

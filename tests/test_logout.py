@@ -10,6 +10,8 @@ from actorcred import LogoutCode, LogoutReason
 def test_a_reason_is_its_code_and_perhaps_a_text_for_the_user() -> None:
     assert str(LogoutReason(LogoutCode.IDLE)) == "idle"
     assert str(LogoutReason(LogoutCode.KICKED, "spam")) == "kicked: spam"
+    # It is sent to the client, so that nothing may be in it that cannot be sent.
+    assert LogoutReason(LogoutCode.KICKED, "\ud83d\ude42 é\ud83d").detail == "🙂 é\ufffd"
 
 
 @pytest.mark.parametrize("code", LogoutCode)

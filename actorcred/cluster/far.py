@@ -14,7 +14,7 @@ from actorcred.cluster.errors import BusDown, BusError, NodeGone
 from actorcred.cluster.messages import Ask, CallMind, End, IsKnown, Message, Notify
 from actorcred.cluster.portable import Portrait
 from actorcred.identity import ClientInfo, Identity
-from actorcred.logout import LogoutCode
+from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import methods_of
 from actorcred.mind.mind import CALL_TIMEOUT
 from actorcred.names import AvatarId
@@ -120,10 +120,10 @@ class FarSession:
 
         The future fails if its node does not answer.
         """
-        return self._way.run(self._end(LogoutCode(code), detail))
+        return self._way.run(self._end(LogoutReason(LogoutCode(code), detail)))
 
-    async def _end(self, code: LogoutCode, detail: str) -> None:
-        question = End(self.id, str(code), detail)
+    async def _end(self, reason: LogoutReason) -> None:
+        question = End(self.id, str(reason.code), reason.detail)
         try:
             if not await self._ended_at(self.node, question):
                 for node in await self._nodes_now():

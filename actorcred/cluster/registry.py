@@ -19,7 +19,7 @@ from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.revocations import Revocations
 from actorcred.cluster.used import Used
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
-from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.names import ANONYMOUS, AvatarId, is_utf8, without_surrogates
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.info import SessionInfo
@@ -223,6 +223,8 @@ class ClusterRegistry:
         return self._node.run(self._find(session_id))
 
     async def _find(self, session_id: str) -> SessionInfo | None:
+        if not _can_exist(session_id):
+            return None
         answers, _ = await self._node.gather(ListSessions(session_id))
         return next(iter(self._far(answers)), None)
 
@@ -235,6 +237,8 @@ class ClusterRegistry:
         return self._node.run(self._sessions(own, avatar_id))
 
     async def _sessions(self, own: list[Session], avatar_id: AvatarId | None) -> list[SessionInfo]:
+        if not _can_exist(avatar_id):
+            return Found()
         if isinstance(avatar_id, str):
             answers, missing = await self._sessions_of(avatar_id)
         else:
@@ -281,6 +285,8 @@ class ClusterRegistry:
         return self._node.run(self._annotate(AnnotateSession(session_id, dict(notes))))
 
     async def _annotate(self, question: AnnotateSession) -> bool:
+        if not _can_exist(question.session_id):
+            return False
         answers, _ = await self._node.gather(question)
         return any(answer is True for answer in answers.values())
 
@@ -298,5 +304,16 @@ class ClusterRegistry:
                 list(self._directory if avatar_id is None else self._directory.of(avatar_id)),
                 detail,
             )
+        if not (_can_exist(session_id) and _can_exist(avatar_id)):
+            return own
         whose = "" if avatar_id is ANONYMOUS else avatar_id
-        return self._node.run(self._total(own, Kick(session_id, whose, detail)))
+        question = Kick(session_id, whose, without_surrogates(detail))
+        return self._node.run(self._total(own, question))
+
+
+def _can_exist(wanted: AvatarId | None) -> bool:
+    """Return whether a session can have such an id, so that messages can be about it.
+
+    They name no user by "", and strings must be UTF-8.
+    """
+    return not isinstance(wanted, str) or (wanted != "" and is_utf8(wanted))

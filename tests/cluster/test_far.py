@@ -343,6 +343,12 @@ def test_a_session_of_another_node_is_annotated(nats_server: NatsServer) -> None
             assert await b.portal.annotate(login.session.id, rank=1)
             assert login.session.notes == {"rank": 1}
             assert not await b.portal.annotate("nobody's", rank=1)
+            for nobody in ("", "\ud800"):
+                assert await b.portal.session(nobody) is None
+                assert await b.portal.sessions(nobody) == []
+                assert not await b.portal.annotate(nobody, rank=1)
+                assert await b.portal.kick(avatar_id=nobody) == 0
+                assert await b.portal.kick(session_id=nobody) == 0
 
     asyncio.run(run())
 
@@ -359,7 +365,8 @@ def test_sessions_are_kicked_wherever_they_are(nats_server: NatsServer) -> None:
             assert await b.portal.kick(avatar_id="ann") == 2
             assert [one.session.is_open for one in logins] == [False, True, False] * 2
             assert await b.portal.kick(avatar_id=ANONYMOUS) == 0
-            assert await b.portal.kick(everyone=True) == 2
+            assert await b.portal.kick(everyone=True, reason="\udc80") == 2
+            assert str(logins[1].session.reason) == "kicked: \ufffd"
             assert not any(one.session.is_open for one in logins)
 
     asyncio.run(run())
@@ -371,8 +378,8 @@ def test_a_session_is_ended_from_afar_with_a_reason(nats_server: NatsServer) -> 
             login = await a.login()
             session = await b.portal.session(login.session.id)
             assert session is not None
-            await session.end(LogoutCode.KICKED, "enough")
-            assert str(login.session.reason) == "kicked: enough"
+            await session.end(LogoutCode.KICKED, "enough\udc80")
+            assert str(login.session.reason) == "kicked: enough\ufffd"
             await b.node.ask(a.cluster.node, End("nobody's", "kicked"))
 
     asyncio.run(run())

@@ -67,6 +67,8 @@ def test_an_anonymous_client_has_no_place_in_the_roster(nats_server: NatsServer)
             [found] = (await b.portal.sessions())[:1]
             assert found.identity.avatar_id is found.avatar_id
             assert not [entry async for entry in a.node.roster.all()]
+            assert await b.portal.sessions("") == []
+            assert await b.portal.kick(avatar_id="") == 0
             assert await b.portal.kick(avatar_id=found.avatar_id) == 2
 
     asyncio.run(run())

@@ -229,12 +229,12 @@ async def test_a_notification_for_no_method_is_counted_and_ends_nothing(
 async def test_a_kick_says_goodbye_with_its_reason(transport: str, tmp_path: Path) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
-        assert await game.portal.kick(avatar_id="ann", reason="be nice") == 1
+        assert await game.portal.kick(avatar_id="ann", reason="be nice\ud83d \ud83d\ude42") == 1
         goodbye = await client.wait_closed()
-        assert (goodbye.code, str(goodbye)) == ("kicked", "be nice")
+        assert (goodbye.code, str(goodbye)) == ("kicked", "be nice\ufffd 🙂")
         with pytest.raises(ConnectionLost):
             await client.call("move", 1, 1)
-        assert game.log == [("ann", "kicked: be nice")]
+        assert game.log == [("ann", "kicked: be nice\ufffd 🙂")]
 
 
 @on_loop
