@@ -38,6 +38,13 @@ def on_loop(test):
     return run
 
 
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Turns of the loop do not end by time, however busy the machine is."""
+    monkeypatch.setattr("actorcred.actors.event_loop.TURN", 60.0)
+
+
+@pytest.mark.usefixtures("unhurried")
 @on_loop
 async def test_an_idle_actor_answers_a_coroutine_of_its_loop_at_once():
     dispatcher = AsyncioDispatcher()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -27,18 +28,18 @@ WAIT = 20
 
 
 class Gate:
-    """Holds whoever passes, while it is closed, and counts them."""
+    """Holds everybody, and lets one through for each permit."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
-        self.open.set()
-        self.passed: list[str] = []
-        self.reached = threading.Semaphore(0)
+        self.reached: SimpleQueue[str] = SimpleQueue()
+        self._permits = threading.Semaphore(0)
 
     def pass_through(self, name: str) -> None:
-        self.reached.release()
-        assert self.open.wait(WAIT)
-        self.passed.append(name)
+        self.reached.put(name)
+        assert self._permits.acquire(timeout=WAIT)
+
+    def let_through(self, count: int = 1) -> None:
+        self._permits.release(count)
 
 
 class Hashing(MemoryChecker):
@@ -72,11 +73,12 @@ class Flood:
 
     def __init__(self, kind: Any, **settings: Any) -> None:
         self.gate = kind.gate = Gate()
+        self.gate.let_through()
         self.checker = kind.start(**kind.settings)
         self.stage = Stage(checkers=0, **settings)
         self.stage.portal.register_checker(self.checker).get(timeout=WAIT)
         assert self.enter("ann", HOME).get(timeout=WAIT) == "ann"
-        self.gate.open.clear()
+        assert self.gate.reached.get(timeout=WAIT) == "ann"
 
     def enter(self, name: str, client: ClientInfo) -> Future[Any]:
         return self.stage.portal.verify(UsernamePassword(name, "secret"), client=client)
@@ -105,23 +107,26 @@ def small_pool(monkeypatch: pytest.MonkeyPatch) -> Any:
         workers.close(WAIT)
 
 
-@pytest.mark.parametrize("kind", [Hashing, Asking])
-def test_who_is_familiar_gets_into_a_full_queue_and_is_next(kind: Any, small_pool: Any) -> None:
+@pytest.mark.parametrize(("kind", "threads"), [(Hashing, 2), (Asking, 1)])
+def test_who_is_familiar_gets_into_a_full_queue_and_is_next(
+    kind: Any, threads: int, small_pool: Any
+) -> None:
     flood = Flood(kind)
+    reached = flood.gate.reached
     try:
         strangers = flood.pour(40)
-        assert flood.gate.reached.acquire(timeout=WAIT)
-        assert flood.gate.reached.acquire(timeout=WAIT)
+        assert "ann" not in [reached.get(timeout=WAIT) for _ in range(threads)]
         ann = flood.enter("ann", HOME)
         more = flood.pour(40)
         flood.wait_until_all_are_in_line()
+        flood.gate.let_through(threads)
+        assert "ann" in [reached.get(timeout=WAIT) for _ in range(threads)]
     finally:
-        flood.gate.open.set()
+        flood.gate.let_through(100)
 
     assert ann.get(timeout=WAIT) == "ann"
     full = [login for login in strangers + more if _was_too_much(login)]
     assert len(full) > 50
-    assert "ann" in flood.gate.passed[1:5]
 
 
 def _was_too_much(login: Future[Any]) -> bool:
@@ -146,5 +151,5 @@ def test_a_portal_full_of_strangers_has_room_for_who_is_familiar() -> None:
         with pytest.raises(LoginDenied):
             ann[5].get(timeout=WAIT)
     finally:
-        flood.gate.open.set()
+        flood.gate.let_through(100)
     assert [login.get(timeout=WAIT) for login in ann[:5]] == ["ann"] * 5
