@@ -242,6 +242,7 @@ function dash() {
 
 /** Send the direction if it has changed, and not too often. */
 function steer(now) {
+  if (document.hidden) return; // a last picture may come after the event
   const me = world.me;
   wish = input.direction(me ? camera.toScreen(me.x, me.y) : null);
   const changed = Math.hypot(wish[0] - sent.wish[0], wish[1] - sent.wish[1]) > 0.04;
