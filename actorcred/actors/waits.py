@@ -40,12 +40,27 @@ class _Wait(NamedTuple):
 _waits: dict[object, _Wait] = {}
 
 
-def acquire(waiter: Lock, timeout: float | None) -> bool:
+def acquire(waiter: Lock, timeout: float | None, target: Party | None = None) -> bool:
     """Wait at most `timeout` seconds for a lock that is released when there is an answer.
+
+    Args:
+        waiter: the lock.
+        timeout: seconds; None waits forever.
+        target: the actor that is waited for; None if that is not known.
 
     Returns:
         Whether the lock was acquired.
+
+    Raises:
+        WaitsForItself: without a time-out, if the running actor waits for itself.
     """
+    if (
+        timeout is None
+        and target is not None
+        and target is current_mailbox.get()
+        and target.busy.locked()
+    ):
+        raise refuse_wait(target, "an actor handles one message at a time")
     return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
 
