@@ -9,7 +9,13 @@ import pykka
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, AsyncioDispatcher, Future, ThreadDispatcher
+from actorcred.actors import (
+    Actor,
+    AsyncioDispatcher,
+    Future,
+    InlineDispatcher,
+    ThreadDispatcher,
+)
 from actorcred.actors.event_loop import background_loop
 from actorcred.actors.waits import WaitsForItself
 from tests.actors.helpers import Recorder, Switching
@@ -144,6 +150,30 @@ def test_code_of_a_loop_that_blocks_on_what_only_the_loop_can_bring_is_told():
         with pytest.raises(WaitsForItself, match="both are on the event loop of 'home'"):
             ref.ask(Future())
         ref.actor_inbox.interrupt()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [AsyncioDispatcher, InlineDispatcher])
+def test_actors_that_block_on_each_other_deeper_than_the_stack_are_not_stuck(kind):
+    class Link(Actor):
+        def on_receive(self, others):
+            return others[0].ask(others[1:]) if others else "end"
+
+    def from_depth(depth, function):
+        return from_depth(depth - 1, function) if depth else function()
+
+    async def main():
+        dispatcher = kind()
+        # The deepest actor reaches the end of the stack at each step of its turn.
+        for depth in range(16):
+            first, *others = refs = [Link.start(dispatcher=dispatcher) for _ in range(200)]
+            assert first.ask([]) == "end"
+            with pytest.raises(RecursionError):
+                from_depth(depth, lambda: first.ask(others))  # noqa: B023
+            assert [ref.ask([], timeout=10) for ref in refs] == ["end"] * 200
+            for ref in refs:
+                ref.stop()
 
     asyncio.run(main())
 
