@@ -145,7 +145,11 @@ class AsyncioDispatcher(Dispatcher):
         self._ready.append(task)
         self.quota = 0
         if self._armed.acquire(False):
-            self._arm()
+            try:
+                self._arm()
+            except RecursionError:
+                self._armed.release()  # at the end of the stack; the next one schedules this, too
+                raise
 
     def runs_here(self) -> bool:
         """Return whether the calling thread is the loop's."""
@@ -195,7 +199,9 @@ class AsyncioDispatcher(Dispatcher):
                 self.loop.call_soon(self._turn, context=self._context)
             else:
                 self.loop.call_soon_threadsafe(self._turn, context=self._context)
-        except RuntimeError as error:
+        except RecursionError:
+            raise
+        except RuntimeError as error:  # it is closed
             self._armed.release()
             self._abandon(error)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
+import sys
 import threading
 
 import pykka
@@ -174,6 +177,31 @@ def test_actors_that_block_on_each_other_deeper_than_the_stack_are_not_stuck(kin
             assert [ref.ask([], timeout=10) for ref in refs] == ["end"] * 200
             for ref in refs:
                 ref.stop()
+
+    asyncio.run(main())
+
+
+def test_a_message_from_the_end_of_the_stack_stops_no_other_actor_of_the_loop():
+    class Echo(Actor):
+        def on_receive(self, message):
+            return message
+
+    def from_depth(depth, function):
+        return from_depth(depth - 1, function) if depth else function()
+
+    async def main():
+        dispatcher = AsyncioDispatcher()
+        other = Echo.start(dispatcher=dispatcher)
+        left = sys.getrecursionlimit() - len(inspect.stack())
+        for depth in range(left - 40, left):
+            ref = Echo.start(dispatcher=dispatcher)
+            with contextlib.suppress(RecursionError):
+                from_depth(depth, lambda: ref.tell("too deep"))  # noqa: B023
+            async with asyncio.timeout(10):
+                assert await other.ask(depth, block=False) == depth
+            ref.actor_inbox.kill(ValueError())
+        other.stop(block=False)
+        await asyncio.sleep(0)
 
     asyncio.run(main())
 
