@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple
 
 from actorcred.actors._context import Party, current_mailbox
 
@@ -28,16 +27,6 @@ class WaitsForItself(RuntimeError):
 
     The message names the actors that wait.
     """
-
-
-class _Wait(NamedTuple):
-    waiter: Party
-    target: Party
-    since: float
-
-
-# There is an entry only while an actor waits; the keys have no meaning.
-_waits: dict[object, _Wait] = {}
 
 
 def acquire(waiter: Lock, timeout: float | None, target: Party | None = None) -> bool:
@@ -64,21 +53,24 @@ def acquire(waiter: Lock, timeout: float | None, target: Party | None = None) ->
     return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
 
-class _Waiting:
-    """Keeps the record of a wait while it lasts."""
+class _Wait:
+    """A wait of an actor for another one, which is recorded while it lasts."""
 
-    __slots__ = ("_wait",)
+    __slots__ = ("since", "target", "waiter")
 
-    def __init__(self, wait: _Wait) -> None:
-        self._wait = wait
+    def __init__(self, waiter: Party, target: Party) -> None:
+        self.waiter = waiter
+        self.target = target
+        self.since = monotonic()
 
     def __enter__(self) -> None:
-        _waits[self] = self._wait
+        _waits[self] = None
 
     def __exit__(self, *_: object) -> None:
         del _waits[self]
 
 
+_waits: dict[_Wait, None] = {}
 _NO_WAIT = contextlib.nullcontext()
 
 
@@ -88,7 +80,7 @@ def waiting_for(target: Party | None) -> contextlib.AbstractContextManager[None]
     waiter = current_mailbox.get()
     if waiter is None or target is None:
         return _NO_WAIT
-    return _Waiting(_Wait(waiter, target, monotonic()))
+    return _Wait(waiter, target)
 
 
 def refuse_wait(target: Party, where: str) -> WaitsForItself:
@@ -115,7 +107,7 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
     """
     latest = monotonic() - longer_than
     targets: dict[Party, list[Party]] = {}
-    for wait in list(_waits.values()):
+    for wait in list(_waits):
         # If the waiter is idle, only a task that it spawned waits, and it can still answer.
         if wait.since <= latest and wait.waiter.busy.locked():
             targets.setdefault(wait.waiter, []).append(wait.target)
@@ -138,7 +130,7 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
 def circles(longer_than: float) -> list[list[Party]]:
     """Return each circle whose actors have all waited for more than `longer_than` seconds."""
     found: dict[frozenset[Party], list[Party]] = {}
-    for waiter in {wait.waiter for wait in list(_waits.values())}:
+    for waiter in {wait.waiter for wait in list(_waits)}:
         circle = circle_of(waiter, longer_than)
         if circle:
             found.setdefault(frozenset(circle), circle)
