@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import uuid
 
@@ -22,6 +23,15 @@ def urn(number: int) -> str:
     It is a random UUID of this process plus the actor's number, and so as unique as a UUID.
     """
     return uuid.UUID(int=(_first + number) % (1 << 128)).urn
+
+
+def _begin_anew() -> None:
+    global _first
+    _first = uuid.uuid4().int
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def count_dead_letter() -> None:

@@ -10,12 +10,12 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Protocol, TypeVar
 
-from actorcred.actors._context import Awaited, Party, current_mailbox
+from actorcred.actors._context import Awaited, Party
 from actorcred.actors.background import background_pool
 from actorcred.actors.future import Future
 from actorcred.actors.messages import Receiver
 from actorcred.actors.timers import Owner, Timer, timers
-from actorcred.actors.waits import acquire, refuse_wait
+from actorcred.actors.waits import acquire
 from actorcred.actors.workers import Runnable
 
 __all__ = ["Dispatcher", "Resident", "Runnable", "dispatchers"]
@@ -120,15 +120,7 @@ class Dispatcher(ABC):
         Raises:
             WaitsForItself: without a time-out, if the wait itself prevents the answer.
         """
-        target = None if future is None else future.target
-        if (
-            timeout is None
-            and target is not None
-            and target is current_mailbox.get()
-            and target.busy.locked()
-        ):
-            raise refuse_wait(target, "an actor handles one message at a time")
-        return acquire(waiter, timeout)
+        return acquire(waiter, timeout, None if future is None else future.target)
 
     def runs_here(self) -> bool:
         """Return whether the calling thread may run an idle actor of this dispatcher itself."""

@@ -41,6 +41,10 @@ POLL = 0.01
 BLOCKED = 1.0
 """Seconds after which a blocked loop is logged."""
 
+ROOM = 40
+"""Calls for which there must be room on the stack before another actor runs on it. A turn that had
+no room to end would leave its actor stuck."""
+
 
 def block_and_help(
     ready: deque[Runnable],
@@ -61,12 +65,16 @@ def block_and_help(
         stuck: called when no actor is scheduled; returns the error if there will be no answer, else
             None.
         loop: what is blocked, for the log.
+
+    Raises:
+        RecursionError: if so many actors wait on this stack that it has no room for another one.
     """
     began = time.monotonic()
     deadline = None if timeout is None else began + timeout
     told = False
     while not waiter.acquire(False):
         if ready:
+            _reach(ROOM)
             ready.popleft().run()
             continue
         if timeout is None and (error := stuck()) is not None:
@@ -87,6 +95,12 @@ def block_and_help(
                 BLOCKED,
             )
     return True
+
+
+def _reach(calls: int) -> None:
+    """Raise a `RecursionError` if there is no room for so many nested calls."""
+    if calls:
+        _reach(calls - 1)
 
 
 class AsyncioDispatcher(Dispatcher):
@@ -131,7 +145,11 @@ class AsyncioDispatcher(Dispatcher):
         self._ready.append(task)
         self.quota = 0
         if self._armed.acquire(False):
-            self._arm()
+            try:
+                self._arm()
+            except RecursionError:
+                self._armed.release()  # at the end of the stack; the next one schedules this, too
+                raise
 
     def runs_here(self) -> bool:
         """Return whether the calling thread is the loop's."""
@@ -181,7 +199,9 @@ class AsyncioDispatcher(Dispatcher):
                 self.loop.call_soon(self._turn, context=self._context)
             else:
                 self.loop.call_soon_threadsafe(self._turn, context=self._context)
-        except RuntimeError as error:
+        except RecursionError:
+            raise
+        except RuntimeError as error:  # it is closed
             self._armed.release()
             self._abandon(error)
 

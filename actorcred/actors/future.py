@@ -271,7 +271,7 @@ class Future(pykka.Future[T]):
         ):
             dispatcher = target.dispatcher  # also for code on the loop outside of actors
         if dispatcher is None:
-            return acquire(waiter, timeout)
+            return acquire(waiter, timeout, target)
         return dispatcher.block(waiter, timeout, self)
 
     @staticmethod

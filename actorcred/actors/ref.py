@@ -17,6 +17,7 @@ from actorcred.actors.lifecycle import stops_all
 from actorcred.actors.messages import Receiver
 from actorcred.actors.supervision import Supervisor
 from actorcred.actors.timers import Timer
+from actorcred.actors.waits import waiting_for
 
 __all__ = ["ActorRef"]
 
@@ -283,7 +284,8 @@ def _answer_deeper(mailbox: Cell, message: Any) -> Any:
         return NOT_HANDLED
     thread.depth = depth + 1
     try:
-        return mailbox.answer(message)
+        with waiting_for(mailbox):
+            return mailbox.answer(message)
     finally:
         thread.depth = depth
 

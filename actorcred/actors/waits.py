@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple
 
 from actorcred.actors._context import Party, current_mailbox
 
@@ -30,40 +29,48 @@ class WaitsForItself(RuntimeError):
     """
 
 
-class _Wait(NamedTuple):
-    waiter: Party
-    target: Party
-    since: float
-
-
-# There is an entry only while an actor waits; the keys have no meaning.
-_waits: dict[object, _Wait] = {}
-
-
-def acquire(waiter: Lock, timeout: float | None) -> bool:
+def acquire(waiter: Lock, timeout: float | None, target: Party | None = None) -> bool:
     """Wait at most `timeout` seconds for a lock that is released when there is an answer.
+
+    Args:
+        waiter: the lock.
+        timeout: seconds; None waits forever.
+        target: the actor that is waited for; None if that is not known.
 
     Returns:
         Whether the lock was acquired.
+
+    Raises:
+        WaitsForItself: without a time-out, if the running actor waits for itself.
     """
+    if (
+        timeout is None
+        and target is not None
+        and target is current_mailbox.get()
+        and target.busy.locked()
+    ):
+        raise refuse_wait(target, "an actor handles one message at a time")
     return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
 
-class _Waiting:
-    """Keeps the record of a wait while it lasts."""
+class _Wait:
+    """A wait of an actor for another one, which is recorded while it lasts."""
 
-    __slots__ = ("_wait",)
+    __slots__ = ("since", "target", "waiter")
 
-    def __init__(self, wait: _Wait) -> None:
-        self._wait = wait
+    def __init__(self, waiter: Party, target: Party) -> None:
+        self.waiter = waiter
+        self.target = target
+        self.since = monotonic()
 
     def __enter__(self) -> None:
-        _waits[self] = self._wait
+        _waits[self] = None
 
     def __exit__(self, *_: object) -> None:
         del _waits[self]
 
 
+_waits: dict[_Wait, None] = {}
 _NO_WAIT = contextlib.nullcontext()
 
 
@@ -73,7 +80,7 @@ def waiting_for(target: Party | None) -> contextlib.AbstractContextManager[None]
     waiter = current_mailbox.get()
     if waiter is None or target is None:
         return _NO_WAIT
-    return _Waiting(_Wait(waiter, target, monotonic()))
+    return _Wait(waiter, target)
 
 
 def refuse_wait(target: Party, where: str) -> WaitsForItself:
@@ -100,7 +107,7 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
     """
     latest = monotonic() - longer_than
     targets: dict[Party, list[Party]] = {}
-    for wait in list(_waits.values()):
+    for wait in list(_waits):
         # If the waiter is idle, only a task that it spawned waits, and it can still answer.
         if wait.since <= latest and wait.waiter.busy.locked():
             targets.setdefault(wait.waiter, []).append(wait.target)
@@ -123,7 +130,7 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
 def circles(longer_than: float) -> list[list[Party]]:
     """Return each circle whose actors have all waited for more than `longer_than` seconds."""
     found: dict[frozenset[Party], list[Party]] = {}
-    for waiter in {wait.waiter for wait in list(_waits.values())}:
+    for waiter in {wait.waiter for wait in list(_waits)}:
         circle = circle_of(waiter, longer_than)
         if circle:
             found.setdefault(frozenset(circle), circle)

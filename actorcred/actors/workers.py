@@ -123,7 +123,7 @@ class Workers:
             return True
         self.step_aside()
         try:
-            return acquire(waiter, timeout)
+            return acquire(waiter, timeout, None if future is None else future.target)
         finally:
             self.step_back()
 

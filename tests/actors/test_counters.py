@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import uuid
 
 from actorcred.actors._counters import (
@@ -22,6 +23,13 @@ def test_numbers_rise_and_names_are_uuids() -> None:
     assert numbers == sorted(set(numbers))
     assert len(names) == 100
     assert all(uuid.UUID(name).urn == name for name in names)
+
+
+def test_a_forked_process_gives_other_names() -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        theirs = pool.map(urn, [1, 1], chunksize=1)
+
+    assert urn(1) not in theirs
 
 
 def test_an_actor_keeps_its_name() -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
+import sys
 import threading
 
 import pykka
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, AsyncioDispatcher, Future, ThreadDispatcher
+from actorcred.actors import (
+    Actor,
+    AsyncioDispatcher,
+    Future,
+    InlineDispatcher,
+    ThreadDispatcher,
+)
 from actorcred.actors.event_loop import background_loop
 from actorcred.actors.waits import WaitsForItself
 from tests.actors.helpers import Recorder, Switching
@@ -144,6 +153,55 @@ def test_code_of_a_loop_that_blocks_on_what_only_the_loop_can_bring_is_told():
         with pytest.raises(WaitsForItself, match="both are on the event loop of 'home'"):
             ref.ask(Future())
         ref.actor_inbox.interrupt()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [AsyncioDispatcher, InlineDispatcher])
+def test_actors_that_block_on_each_other_deeper_than_the_stack_are_not_stuck(kind):
+    class Link(Actor):
+        def on_receive(self, others):
+            return others[0].ask(others[1:]) if others else "end"
+
+    def from_depth(depth, function):
+        return from_depth(depth - 1, function) if depth else function()
+
+    async def main():
+        dispatcher = kind()
+        # The deepest actor reaches the end of the stack at each step of its turn.
+        for depth in range(16):
+            first, *others = refs = [Link.start(dispatcher=dispatcher) for _ in range(200)]
+            assert first.ask([]) == "end"
+            with pytest.raises(RecursionError):
+                from_depth(depth, lambda: first.ask(others))  # noqa: B023
+            assert [ref.ask([], timeout=10) for ref in refs] == ["end"] * 200
+            for ref in refs:
+                ref.stop()
+
+    asyncio.run(main())
+
+
+def test_a_message_from_the_end_of_the_stack_stops_no_other_actor_of_the_loop():
+    class Echo(Actor):
+        def on_receive(self, message):
+            return message
+
+    def from_depth(depth, function):
+        return from_depth(depth - 1, function) if depth else function()
+
+    async def main():
+        dispatcher = AsyncioDispatcher()
+        other = Echo.start(dispatcher=dispatcher)
+        left = sys.getrecursionlimit() - len(inspect.stack())
+        for depth in range(left - 40, left):
+            ref = Echo.start(dispatcher=dispatcher)
+            with contextlib.suppress(RecursionError):
+                from_depth(depth, lambda: ref.tell("too deep"))  # noqa: B023
+            async with asyncio.timeout(10):
+                assert await other.ask(depth, block=False) == depth
+            ref.actor_inbox.kill(ValueError())
+        other.stop(block=False)
+        await asyncio.sleep(0)
 
     asyncio.run(main())
 

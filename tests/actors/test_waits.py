@@ -17,6 +17,7 @@ from actorcred.actors import (
     ThreadDispatcher,
     WaitsForItself,
 )
+from actorcred.actors.background import background_pool
 from actorcred.actors.waits import circle_of, circles
 from actorcred.mind.mind import Mind
 
@@ -65,6 +66,22 @@ def test_an_actor_that_blocks_on_itself_is_told_who_and_what_to_do(dispatcher):
 
     assert str(ref) in str(told.value)
     assert ref.ask(pykka.messages.ProxyCall(("echo",), (1,), {}), timeout=10) == 1
+
+
+@pytest.mark.parametrize("method", ["blocks_on_itself", "waits_for_its_end"])
+@pytest.mark.parametrize("run", [lambda ask: ask(), lambda ask: background_pool().submit((), ask)])
+def test_an_actor_that_blocks_on_itself_on_the_thread_of_its_asker_is_told(dispatcher, method, run):
+    ref, answers = Waiter.start(), Future()
+
+    def ask():
+        with pytest.raises(WaitsForItself):
+            ref.ask(pykka.messages.ProxyCall((method,), (), {}))
+        answers.settle("told")
+
+    # Another thread, since nothing would end it if the actor were not told.
+    threading.Thread(target=run, args=(ask,), daemon=True).start()
+    assert answers.get(timeout=10) == "told"
+    assert ref.ask(pykka.messages.ProxyCall(("echo",), (1,), {})) == 1
 
 
 @pytest.mark.parametrize("method", ["stops_itself", "waits_for_its_end"])
@@ -193,6 +210,20 @@ def test_a_circle_is_named_when_a_time_out_comes(caplog):
         f"{one} waits for {other} waits for {one}" in caplog.text
         or f"{other} waits for {one} waits for {other}" in caplog.text
     )
+
+
+def test_a_circle_on_the_thread_of_an_asker_is_named_when_a_time_out_comes(dispatcher, caplog):
+    class Asker(Actor):
+        def on_receive(self, chain):
+            ref, *others = chain
+            return ref.ask(others, timeout=None if others else 0.01)
+
+    one, other = Asker.start(), Asker.start()
+    with pytest.raises(pykka.Timeout):
+        one.ask([other, one])
+    assert "in a circle" in caplog.text
+    assert str(one) in caplog.text
+    assert not circles(0.0)
 
 
 def test_a_circle_of_coroutines_is_found(event_loop):

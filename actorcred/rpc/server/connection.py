@@ -104,9 +104,8 @@ class ServerConnection(Held):
         place.yields = self.make_room
         self._questions: Questions | None = None
         self._early: Early | None = None
-        self._last = 0
         self._out: list[bytes] | None = None
-        self._out_size = 0
+        self._last = self._out_size = 0
         self._due = False  # whether the hub will have the output written
         self.drained: Future[None] | None = None
         """A future that is done when the client can receive more; None if it can now."""
@@ -201,9 +200,8 @@ class ServerConnection(Held):
         self._place.leave()
         if self.relay is not None:
             self.relay.close()
-        dialogue = self.dialogue
-        if dialogue is not None:
-            dialogue.cancel()
+        if self.dialogue is not None:
+            self.dialogue.cancel()
         channel, self.channel = self.channel, None
         if channel is not None:
             channel.lost(self.hub.loop.time())
@@ -412,6 +410,8 @@ class ServerConnection(Held):
             return
         self.closed = True
         self.heard = self.hub.loop.time()
+        if self.dialogue is not None:
+            self.dialogue.cancel()  # a login that succeeds now would be a session without a client
         self.flush()
         self.transport.close()
         if self.relay is not None:

@@ -232,7 +232,12 @@ class StreamListener:
     async def open(self, stream: socket.socket, place: Place, client: ClientInfo) -> None:
         """Set up a connection."""
         wire = StreamTransport(self._hub, self._kind, place, client, self._binding)
-        await self._hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
+        try:
+            await self._hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
+        except asyncio.CancelledError:
+            # If it has just been made, uvloop does not tell that it is lost.
+            wire.connection_lost(None)
+            raise
 
 
 def _keep_alive(sock: socket.socket) -> None:

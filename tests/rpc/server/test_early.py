@@ -194,3 +194,15 @@ def test_one_message_may_always_wait_and_no_more_than_the_count() -> None:
     with pytest.raises(CallError):
         early.add(Request(3, "echo", []))
     assert [message.id for message in early.messages if isinstance(message, Request)] == [1, 2]
+
+
+@on_loop
+async def test_a_login_that_succeeds_as_its_connection_is_closed_is_no_session() -> None:
+    async with slow_login() as (game, here, _, decisions):
+        (peer,) = game.hub.peers
+        decisions[0].settle("slow")  # the portal hears of it in the next turn
+        peer.goodbye("going", "away", None)
+        await here.until(lambda: here.gone)
+        await game.until(lambda: not game.hub.peers)
+        assert await game.count() == 0
+        assert not game.hub.lost_channels

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import Any
 
 import msgpack
@@ -237,3 +238,15 @@ async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_returns_b
         (link,) = game.hub.channels.values()
         assert link.sent == 3
         connection.abort()
+
+
+@on_both_loops
+async def test_a_server_that_closes_while_connections_are_made_keeps_none() -> None:
+    async with stage("tcp") as game:
+        where = (game.address.host, game.address.port)
+        sockets = [socket.create_connection(where) for _ in range(100)]
+        await game.until(lambda: game.hub.peers)
+        await game.server.close(timeout=2)
+        assert not game.hub.peers
+        for one in sockets:
+            one.close()
