@@ -105,7 +105,8 @@ class ClientConnection:
         alone = not self._calls and self._out is None
         self._calls[number] = (future, method, args)
         if alone:
-            self._wire.write(data)  # no other message to gather it with
+            write = self._wire.write  # no other message to gather it with
+            write(data)
         else:
             self.send(data)
         return future
@@ -204,7 +205,8 @@ class ClientConnection:
             return
         self._counts.notifications += 1
         try:
-            result = self._handle(notice.method, *notice.params)
+            handle = self._handle
+            result = handle(notice.method, *notice.params)
         except CallError:
             pass  # unknown to the handler, or refused by it: a notification has no answer
         except Exception:
