@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from actorcred.errors import ProtocolError
 from actorcred.identity import ClientInfo
@@ -22,6 +23,7 @@ __all__ = [
     "check_legacy",
     "choose",
     "find",
+    "named",
     "offered",
 ]
 
@@ -132,6 +134,22 @@ def offered(
     if legacy is None and any(name in _BETTER for name in names):
         return [name for name in names if not SERVER_MECHANISMS[name].legacy]
     return names
+
+
+def named(name: str, secrets: Secrets) -> ClientMechanism:
+    """Return a client's mechanism by its name.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in CLIENT_MECHANISMS:
+        raise ValueError(
+            f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}"
+        )
+    # Without channel binding. Otherwise the client would claim that the server does not support it,
+    # and a server that does would take that for an attack.
+    fits = secrets.binding is None or name.endswith(_PLUS)
+    return CLIENT_MECHANISMS[name](secrets if fits else replace(secrets, binding=None))
 
 
 def choose(offers: Iterable[str], secrets: Secrets, *, private: bool) -> ClientMechanism | None:

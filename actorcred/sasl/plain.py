@@ -45,7 +45,8 @@ class PlainClient(ClientMechanism):
 
     def start(self) -> bytes:
         """Return the only message."""
-        parts = (self.secrets.authorize_as, self.secrets.username, self.secrets.password or "")
-        if any("\0" in part for part in parts):
+        secrets = self.secrets
+        message = f"{secrets.authorize_as}\0{secrets.username}\0{secrets.password or ''}"
+        if message.count("\0") != 2:
             raise ProtocolError("PLAIN cannot carry names and passwords with NUL")
-        return "\0".join(parts).encode()
+        return message.encode()

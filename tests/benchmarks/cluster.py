@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nats.aio.client
@@ -108,7 +109,9 @@ class Routed:
 
     async def _connect(self, server: Server) -> ClientConnection:
         wire = await open_wire(server.addresses[0], None, json=False)
-        return ClientConnection(wire, lambda *_: None, lambda: None, lambda *_: None)
+        return ClientConnection(
+            wire, lambda *_: None, SimpleNamespace(notifications=0), lambda *_: None
+        )
 
     async def _log_in(self, name: str) -> Line:
         connection = await self._connect(self.here)

@@ -267,7 +267,7 @@ async def test_what_breaks_the_protocol_is_told_by_the_node_of_the_session(
         ann = await travel(a.game)
         await ann.go(b.game)
         assert ann.client._line is not None
-        ann.client._line._wire.write([b"\xc1\xc1\xc1"])
+        ann.client._line._wire.write(b"\xc1\xc1\xc1")
         lost = await ann.client.wait_closed()
         assert lost.code == GoodbyeCode.PROTOCOL_ERROR
         (event,) = [event for event in a.game.events if isinstance(event, ConnectionBroken)]

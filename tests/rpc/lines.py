@@ -24,27 +24,27 @@ class Line:
         self.gone = False
         self._wire = wire
         self._changed = asyncio.Event()
-        wire.start(self._received, self._lost)
+        wire.start(self)
 
-    def _received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         self.heard.extend(self.connection.receive(data))  # type: ignore[arg-type]
         self._changed.set()
 
-    def _lost(self, why: str) -> None:
+    def lost(self, why: str) -> None:
         self.gone = True
         self._changed.set()
 
     def send(self, *calls: tuple[Any, ...]) -> list[int]:
         """Send requests, each a method and its parameters, in one write; return their ids."""
         requests = [self.connection.request(method, params) for method, *params in calls]
-        self._wire.write([data for _, data in requests])
+        self._wire.writelines([data for _, data in requests])
         return [number for number, _ in requests]
 
     def tell(self, method: str, *params: Any) -> None:
-        self._wire.write([self.connection.notify(method, params)])
+        self._wire.write(self.connection.notify(method, params))
 
     def reply(self, number: int, result: Any) -> None:
-        self._wire.write([self.connection.codec.encode((1, number, None, result))])
+        self._wire.write(self.connection.codec.encode((1, number, None, result)))
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         async with asyncio.timeout(10):

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgpack
@@ -290,7 +291,7 @@ class WireStage:
             self.address, self.client_context(), json=self.transport == "websocket-json"
         )
         return ClientConnection(
-            wire, lambda name, params: None, lambda: None, lambda line, goodbye: None
+            wire, lambda *_: None, SimpleNamespace(notifications=0), lambda *_: None
         )
 
     async def count(self) -> int:

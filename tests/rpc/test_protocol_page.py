@@ -383,7 +383,7 @@ async def test_the_server_reads_errors_of_clients_in_each_form() -> None:
             (call,) = here.send(("ask_client", "question"))
             request: Request = await here.until(lambda: here.requests and here.requests.pop())
             here.heard.remove(request)
-            here._wire.write([here.connection.codec.encode((1, request.id, fault, None))])
+            here._wire.write(here.connection.codec.encode((1, request.id, fault, None)))
             code = "failed" if fault == "no" else "sulking"
             assert (await here.answer(call)).error == {"code": code, "message": "no"}
         here.cut()

@@ -40,6 +40,7 @@ from actorcred.sasl.mechanisms import (
     check_legacy,
     choose,
     find,
+    named,
     offered,
 )
 from actorcred.sasl.scram import ScramSHA1, ScramSHA256, ScramSHA512, make_verifier
@@ -442,6 +443,14 @@ def test_scram_ignores_extensions_and_refuses_mandatory_ones() -> None:
     for first in (f"n,,m=1,n=user,r={NONCE}", f"n,,x=1,n=user,r={NONCE}"):
         with pytest.raises(ProtocolError):
             server("SCRAM-SHA-256").step(first.encode())
+
+
+def test_a_mechanism_by_name_is_bound_only_if_it_can_be() -> None:
+    secrets = Secrets("user", "pencil", binding=BINDING)
+    assert named("SCRAM-SHA-256-PLUS", secrets).secrets.binding == BINDING
+    assert named("SCRAM-SHA-256", secrets).secrets.binding is None
+    with pytest.raises(ValueError, match=r"'GUESS' is unknown; use one of .*SCRAM-SHA-256"):
+        named("GUESS", secrets)
 
 
 UNIQUE = b"the first Finished"

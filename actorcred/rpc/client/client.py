@@ -29,7 +29,7 @@ from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.goodbye import FINAL
 from actorcred.sasl.mechanism import ClientMechanism, Secrets
-from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, LEGACY, choose
+from actorcred.sasl.mechanisms import LEGACY, choose, named
 
 __all__ = ["Client", "ClientOptions", "connect"]
 
@@ -120,23 +120,21 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._line: ClientConnection | None = None
         self._token: str | None = None
-        self._goodbye = ConnectionLost("there is no connection")
-        self._trouble: Exception = self._goodbye  # why there is still no connection
+        self._goodbye: ConnectionLost | None = None
+        self._trouble: Exception | None = None  # why there is still no connection
         self._logged_in = False
         self._closing = False
         self._comeback: asyncio.Task[None] | None = None
-        self._again: list[Call] = []
+        self._again: tuple[Call, ...] = ()
         """Calls to make at the server to which the session has moved."""
-        self._pause = Pause()
-        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._pause: Pause | None = None
+        self._over = False
+        """Whether the client is disconnected and will not reconnect."""
+        self._finished: asyncio.Future[None] | None = None  # of those who wait for that
 
     def __repr__(self) -> str:
         state = (
-            "closed"
-            if self._finished.done()
-            else "connected"
-            if self._line is not None
-            else "disconnected"
+            "closed" if self._over else "connected" if self._line is not None else "disconnected"
         )
         return f"<Client of {self.address}, {state}>"
 
@@ -176,9 +174,8 @@ class Client:
         Raises:
             ConnectionLost: if there is no connection.
         """
-        if self._line is None:
-            raise self._goodbye
-        self._line.send(self._line.connection.notify(method, args))
+        line = self._connected()
+        line.send(line.connection.notify(method, args))
 
     async def reauthenticate(self, password: str | None = None) -> None:
         """Prove the credentials again, as some methods require with the error "reauthenticate".
@@ -206,7 +203,7 @@ class Client:
         Returns:
             Whether it did wait.
         """
-        return self._pause.end()
+        return self._pause is not None and self._pause.end()
 
     async def close(self) -> None:
         """Log out, close the connection, and wait until it is closed.
@@ -216,20 +213,23 @@ class Client:
         if self._comeback is not None:
             self._comeback.cancel()
             self._finish()
-        if self._finished.done():
+        if self._over:
             return
         self._closing = True
         with contextlib.suppress(ConnectionLost, CallError, TimeoutError):
             async with asyncio.timeout(self._options.timeout):
                 await self._request("cred.logout", ())
-                await asyncio.shield(self._finished)
+                await self.wait_closed()
         self._abort()
         self._finish()
 
     async def wait_closed(self) -> ConnectionLost:
         """Wait until the client is disconnected and will not reconnect; return why."""
-        await asyncio.shield(self._finished)
-        return self._goodbye
+        if not self._over:
+            if self._finished is None:
+                self._finished = self._loop.create_future()
+            await asyncio.shield(self._finished)
+        return self._goodbye or _no_connection()
 
     # -- connecting --------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class Client:
             raise ConnectionLost(
                 f"cannot connect to {self.address} within {self._options.timeout:g} s"
             ) from None
-        self._line = ClientConnection(wire, self._handle, self._count, self._lost)
+        self._line = ClientConnection(wire, self._handle, self, self._lost)
 
     async def _patiently(self, login: Coroutine[Any, Any, T]) -> T:
         """Wait for a login. A time-out here is `CheckerUnavailable`: the server can be reached."""
@@ -276,19 +276,22 @@ class Client:
         else:
             logger.info("%s is slow: still waiting for the answer to the login", self.address)
 
-    def _count(self) -> None:
-        self.notifications += 1
-
     def _start_heartbeat(self) -> None:
         if self._line is not None:
-            self._line.start_heartbeat(
-                float(self.limits.get("heartbeat") or 20.0), lambda: self.notifications
-            )
+            self._line.start_heartbeat(float(self.limits.get("heartbeat") or 20.0))
+
+    def _connected(self) -> ClientConnection:
+        """Return the connection.
+
+        Raises:
+            ConnectionLost: if there is none.
+        """
+        if self._line is None:
+            raise self._goodbye or _no_connection()
+        return self._line
 
     def _request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
-        if self._line is None:
-            raise self._goodbye
-        return self._line.request(method, args)
+        return self._connected().request(method, args)
 
     async def _log_in(self) -> None:
         options = self._options
@@ -307,7 +310,10 @@ class Client:
         self._entered(await self._authenticate("cred.login", self._secrets, wishes))
 
     async def _authenticate(self, method: str, secrets: Secrets, *more: Any) -> dict[str, Any]:
-        mechanism = await self._choose_mechanism(secrets)
+        if self.address.encrypted and (binding := self._connected().channel_binding()) is not None:
+            secrets = replace(secrets, binding=binding)
+        name = self._options.mechanism
+        mechanism = await self._choose_mechanism(secrets) if name is None else named(name, secrets)
         try:
             answer = await self._request(method, (mechanism.name, mechanism.start(), *more))
             while "challenge" in answer:
@@ -321,18 +327,6 @@ class Client:
         return dict(answer)
 
     async def _choose_mechanism(self, secrets: Secrets) -> ClientMechanism:
-        name = self._options.mechanism
-        if self._line is not None and (binding := self._line.channel_binding()) is not None:
-            secrets = replace(secrets, binding=binding)
-        if name is not None and name not in CLIENT_MECHANISMS:
-            raise ValueError(
-                f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}"
-            )
-        if name is not None:
-            # Without channel binding. Otherwise the client would claim that the server does not
-            # support it, and a server that does would take that for an attack.
-            fits = secrets.binding is None or name.endswith("-PLUS")
-            return CLIENT_MECHANISMS[name](secrets if fits else replace(secrets, binding=None))
         offers = await self._first_answer("cred.mechanisms")
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
@@ -356,10 +350,8 @@ class Client:
 
     def _bytes(self, data: Any) -> bytes:
         """Return binary data from the server; in JSON it is base64."""
-        if self._line is None:
-            raise self._goodbye
         try:
-            return bytes(self._line.connection.codec.convert(data, bytes))
+            return bytes(self._connected().connection.codec.convert(data, bytes))
         except ValueError:
             raise ProtocolError("the server's SASL data is not binary") from None
 
@@ -394,16 +386,17 @@ class Client:
             self._finish()
 
     def _finish(self) -> None:
-        again, self._again = self._again, []
+        again, self._again = self._again, ()
         for future, _, _ in again:
             if not future.done():
-                future.set_exception(self._goodbye)
-        if not self._finished.done():
+                future.set_exception(self._goodbye or _no_connection())
+        self._over = True
+        if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
     async def _come_back(self, pause: float) -> None:
         try:
-            while not self._finished.done():
+            while not self._over:
                 await self._wait_to_reconnect(random.uniform(0.5, 1) * pause)
                 pause = await self._try_to_come_back(
                     min(self._options.max_pause, 2 * max(pause, 0.1))
@@ -415,11 +408,12 @@ class Client:
             raise
         finally:
             self._comeback = None
-            if self._finished.done():
+            if self._over:
                 self._abort()
 
     async def _wait_to_reconnect(self, seconds: float) -> None:
         """Wait, but only until `reconnect_now`."""
+        self._pause = self._pause or Pause()
         self._tell("on_reconnecting", self._trouble, seconds)
         await self._pause.wait(seconds)
 
@@ -434,7 +428,7 @@ class Client:
         except (OSError, ProtocolError) as error:
             logger.info("No connection to %s: %s", self.address, printable(error))
             self._trouble = error
-            final = self._goodbye.code in FINAL
+            final = self._goodbye is not None and self._goodbye.code in FINAL
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False
             self._trouble = error
@@ -461,7 +455,7 @@ class Client:
 
     def _repeat(self) -> None:
         """Make the calls that the server which the session has left has not carried out."""
-        again, self._again = self._again, []
+        again, self._again = self._again, ()
         if self._line is not None:
             self._line.repeat(again)
 
@@ -492,6 +486,10 @@ class Client:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
+
+
+def _no_connection() -> ConnectionLost:
+    return ConnectionLost("there is no connection")
 
 
 def _as_login_error(error: CallError) -> LoginFailed | CallError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeAlias, cast
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client.transports import ClientTransport
@@ -35,6 +35,15 @@ Handle = Callable[..., Any]
 
 Lost = Callable[["ClientConnection", ConnectionLost], object]
 
+_tasks: set[asyncio.Task[None]] = set()
+"""The tasks of all connections: a loop itself keeps only weak references."""
+
+
+class Counts(Protocol):
+    """What counts the notifications of the server."""
+
+    notifications: int
+
 
 class ClientConnection:
     """One connection.
@@ -42,29 +51,44 @@ class ClientConnection:
     Args:
         wire: the transport.
         handle: called with the name and the parameters of each notification and call of the server.
-        noticed: called for each notification of the server except `cred.goodbye`.
+        counts: counts the notifications of the server except `cred.goodbye`.
         lost: called with this connection and the reason when it is lost.
+
+    Attributes:
+        connection: the protocol.
+        again: the calls that the server has not carried out, since the session moves.
     """
 
-    def __init__(
-        self, wire: ClientTransport, handle: Handle, noticed: Callable[[], object], lost: Lost
-    ) -> None:
+    # A program can have thousands of clients.
+    __slots__ = (
+        "_calls",
+        "_counts",
+        "_goodbye",
+        "_handle",
+        "_heartbeat",
+        "_loop",
+        "_out",
+        "_silent",
+        "_when_lost",
+        "_wire",
+        "again",
+        "connection",
+    )
+
+    def __init__(self, wire: ClientTransport, handle: Handle, counts: Counts, lost: Lost) -> None:
         self.connection = Connection(wire.codec, LIMITS, framed=wire.framed)
+        self.again: tuple[Call, ...] = ()
         self._wire = wire
-        self._handle = handle
-        self._noticed = noticed
-        self._when_lost: Lost | None = lost
         self._loop = asyncio.get_running_loop()
+        self._handle = handle
+        self._counts = counts
+        self._when_lost: Lost | None = lost
         self._goodbye: ConnectionLost | None = None
         self._calls: dict[int, Call] = {}
-        self.again: list[Call] = []
-        """The calls that the server has not carried out, since the session moves."""
-        self._out: list[bytes] = []
-        self._silent = 0
-        """How many beats ago the server was heard."""
+        self._out: list[bytes] | None = None
+        self._silent = 0  # how many beats ago the server was heard
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        wire.start(self._received, self._lost)
+        wire.start(self)
 
     @property
     def open(self) -> bool:
@@ -78,30 +102,32 @@ class ClientConnection:
             future.set_exception(self._goodbye or ConnectionLost("the connection was lost"))
             return future
         number, data = self.connection.request(method, args)
-        calls = self._calls
-        alone = not calls and not self._out
-        calls[number] = (future, method, args)
+        alone = not self._calls and self._out is None
+        self._calls[number] = (future, method, args)
         if alone:
-            self._wire.write([data])  # no other message to gather it with
+            write = self._wire.write  # no other message to gather it with
+            write(data)
         else:
             self.send(data)
         return future
 
     def send(self, data: bytes) -> None:
         """Send a message, together with all others of this iteration of the loop."""
-        if not self._out:
+        if self._out is None:
+            self._out = [data]
             self._loop.call_soon(self._flush)
-        self._out.append(data)
+        else:
+            self._out.append(data)
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._when_lost is not None and out:
-            self._wire.write(out)
+        out, self._out = self._out, None
+        if out is not None and self._when_lost is not None:
+            self._wire.writelines(out)
 
     def abort(self, reason: ConnectionLost | None = None) -> None:
         """Close immediately and ignore whatever still arrives."""
         self._goodbye = self._goodbye or reason
-        self._lost("the connection was abandoned")
+        self.lost("the connection was abandoned")
         self._wire.abort()
 
     def channel_binding(self) -> tuple[str, bytes] | None:
@@ -109,21 +135,23 @@ class ClientConnection:
         der = self._wire.server_certificate()
         return None if der is None or not has_scram() else end_point_binding(der)
 
-    def start_heartbeat(self, interval: float, seen: Callable[[], int]) -> None:
+    def start_heartbeat(self, interval: float) -> None:
         """Ping the server every `interval` seconds, with the number of notifications received."""
-        self._heartbeat = self._loop.call_later(interval, self._beat, interval, seen)
+        self._heartbeat = self._loop.call_later(interval, self._beat, interval)
 
-    def _beat(self, interval: float, seen: Callable[[], int]) -> None:
+    def _beat(self, interval: float) -> None:
         self._silent += 1
         if self._silent > 2:
             self.abort(ConnectionLost(f"the server was silent for {2 * interval:g} s"))
             return
-        self.request("cred.ping", (seen(),)).add_done_callback(_forget_result)
-        self.start_heartbeat(interval, seen)
+        seen = self._counts.notifications
+        self.request("cred.ping", (seen,)).add_done_callback(_forget_result)
+        self.start_heartbeat(interval)
 
     # -- receiving ---------------------------------------------------------------------------------
 
-    def _lost(self, why: str) -> None:
+    def lost(self, why: str) -> None:
+        """Called when the connection is lost."""
         lost, self._when_lost = self._when_lost, None
         if lost is None:
             return
@@ -131,14 +159,16 @@ class ClientConnection:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         calls, self._calls = self._calls, {}
+        again = []
         for number, call in calls.items():
             if goodbye.moved is not None and _is_later(number, goodbye.moved[1]):
-                self.again.append(call)
+                again.append(call)
             elif not call[0].done():
                 call[0].set_exception(goodbye)
+        self.again = tuple(again)
         lost(self, goodbye)
 
-    def repeat(self, calls: list[Call]) -> None:
+    def repeat(self, calls: Iterable[Call]) -> None:
         """Make calls that were not carried out on an earlier connection."""
         for future, method, args in calls:
             if not future.done():
@@ -146,7 +176,8 @@ class ClientConnection:
                 self._calls[number] = (future, method, args)
                 self.send(data)
 
-    def _received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
+        """Process received data."""
         self._silent = 0
         try:
             for message in self.connection.receive(data):
@@ -172,24 +203,17 @@ class ClientConnection:
         if notice.method == "cred.goodbye":
             self._goodbye = _goodbye_of(notice.params)
             return
-        self._noticed()
+        self._counts.notifications += 1
         try:
-            result = self._handle(notice.method, *notice.params)
+            handle = self._handle
+            result = handle(notice.method, *notice.params)
         except CallError:
             pass  # unknown to the handler, or refused by it: a notification has no answer
         except Exception:
             logger.exception("The handler of %r failed:", notice.method)
         else:
             if result is not None and inspect.iscoroutine(result):
-                self._spawn(self._finish_notice(notice.method, result))
-
-    async def _finish_notice(self, name: str, result: Awaitable[Any]) -> None:
-        try:
-            await result
-        except CallError:
-            pass
-        except Exception:
-            logger.exception("The handler of %r failed:", name)
+                self._spawn(_finish_notice(notice.method, result))
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -208,8 +232,17 @@ class ClientConnection:
 
     def _spawn(self, coroutine: Any) -> None:
         task = self._loop.create_task(coroutine)
-        self._tasks.add(task)  # the loop itself keeps only a weak reference
-        task.add_done_callback(self._tasks.discard)
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+
+
+async def _finish_notice(name: str, result: Awaitable[Any]) -> None:
+    try:
+        await result
+    except CallError:
+        pass
+    except Exception:
+        logger.exception("The handler of %r failed:", name)
 
 
 def _forget_result(future: asyncio.Future[Any]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from actorcred.errors import ConnectionLost, MissingExtra
@@ -14,10 +13,20 @@ from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.buffer import receive_buffer
 from actorcred.rpc.protocol.codec import MSGPACK, SUBPROTOCOLS, Codec
 
-__all__ = ["ClientTransport", "open_wire"]
+__all__ = ["ClientTransport", "Receiver", "open_wire"]
 
 
 LARGEST_FRAME = 16 * 1024 * 1024
+
+
+class Receiver(Protocol):
+    """What a transport reports to."""
+
+    def received(self, data: bytes) -> None:
+        """Process received data."""
+
+    def lost(self, why: str) -> None:
+        """Called when the connection is lost."""
 
 
 class ClientTransport(Protocol):
@@ -26,10 +35,13 @@ class ClientTransport(Protocol):
     codec: Codec
     framed: bool
 
-    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Pass received data to `received`, and the reason of the disconnection to `lost`."""
+    def start(self, receiver: Receiver) -> None:
+        """Report to a receiver from now on."""
 
-    def write(self, messages: list[bytes]) -> None:
+    def write(self, message: bytes) -> None:
+        """Send a message."""
+
+    def writelines(self, messages: list[bytes]) -> None:
         """Send messages."""
 
     def abort(self) -> None:
@@ -58,13 +70,14 @@ async def open_wire(
             f"{address} is a stream, which supports MessagePack only; JSON needs ws: or wss:"
         )
     loop = asyncio.get_running_loop()
+    kind = _BufferedStreamTransport if _allocates(loop) else _PlainStreamTransport
     try:
         if address.kind == "unix":
-            _, stream = await loop.create_unix_connection(ClientStreamTransport, address.path)
+            _, stream = await loop.create_unix_connection(kind, address.path)
         else:
             name = address.host if context is not None else None
             _, stream = await loop.create_connection(
-                ClientStreamTransport,
+                kind,
                 address.host,
                 address.port,
                 ssl=context,
@@ -75,32 +88,91 @@ async def open_wire(
     return stream
 
 
-class ClientStreamTransport(asyncio.BufferedProtocol):
-    """TCP, TLS or a Unix socket."""
+class ClientStreamTransport(asyncio.BaseProtocol):
+    """TCP, TLS or a Unix socket.
+
+    Attributes:
+        write: sends a message.
+    """
+
+    __slots__ = ("_receiver", "_transport", "write")
 
     codec = MSGPACK
     framed = False
 
     def __init__(self) -> None:
-        self._buffer = receive_buffer()
-        self._transport: asyncio.Transport | None = None
-        self._received: Callable[[bytes], None] | None = None
-        self._lost: Callable[[str], None] | None = None
-        self._early: list[bytes] = []
-        self._gone: str | None = None
+        self._receiver: Receiver = _Early()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
 
-    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Pass received data on from now on."""
-        self._received, self._lost = received, lost
-        early, self._early = self._early, []
-        for data in early:
-            received(data)
-        if self._gone is not None:
-            lost(self._gone)
+    def start(self, receiver: Receiver) -> None:
+        """Report to a receiver from now on."""
+        early, self._receiver = self._receiver, receiver
+        if isinstance(early, _Early):
+            early.tell(receiver)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report the loss of the connection."""
+        self._receiver.lost(
+            "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
+        )
+
+    def writelines(self, messages: list[bytes]) -> None:
+        """Send messages."""
+        self.write(b"".join(messages))
+
+    def abort(self) -> None:
+        """Close immediately."""
+        self._transport.abort()
+
+    def server_certificate(self) -> bytes | None:
+        """Return the certificate of the server, in DER form, or None without TLS."""
+        return _certificate(self._transport)
+
+
+class _Early:
+    """Keeps what a connection reports before it has a receiver."""
+
+    __slots__ = ("_data", "_why")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._why: str | None = None
+
+    def received(self, data: bytes) -> None:
+        self._data += data
+
+    def lost(self, why: str) -> None:
+        self._why = why
+
+    def tell(self, receiver: Receiver) -> None:
+        if self._data:
+            receiver.received(self._data)
+        if self._why is not None:
+            receiver.lost(self._why)
+
+
+class _PlainStreamTransport(ClientStreamTransport, asyncio.Protocol):
+    """A stream of a loop that hands over what it received."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Process received bytes."""
+        self._receiver.received(data)
+
+
+class _BufferedStreamTransport(ClientStreamTransport, asyncio.BufferedProtocol):
+    """A stream of a loop that receives into our buffer."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = receive_buffer()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer to receive into."""
@@ -108,35 +180,12 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process received bytes."""
-        data = bytes(self._buffer[:nbytes])
-        if self._received is None:
-            self._early.append(data)
-        else:
-            self._received(data)
+        self._receiver.received(bytes(self._buffer[:nbytes]))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Report the loss of the connection."""
-        why = (
-            "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
-        )
-        if self._lost is None:
-            self._gone = why
-        else:
-            self._lost(why)
 
-    def write(self, messages: list[bytes]) -> None:
-        """Send messages."""
-        assert self._transport is not None
-        self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
-
-    def abort(self) -> None:
-        """Close immediately."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def server_certificate(self) -> bytes | None:
-        """Return the certificate of the server, in DER form, or None without TLS."""
-        return None if self._transport is None else _certificate(self._transport)
+def _allocates(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether a loop allocates memory for each read, as asyncio's own do."""
+    return isinstance(loop, asyncio.BaseEventLoop)
 
 
 async def _open_websocket(
@@ -181,22 +230,22 @@ class ClientWebSocketTransport:
         self._tasks: list[asyncio.Task[None]] = []
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Pass received data on from now on."""
+    def start(self, receiver: Receiver) -> None:
+        """Report to a receiver from now on."""
         self._tasks = [
-            asyncio.create_task(self._read(received, lost)),
+            asyncio.create_task(self._read(receiver)),
             asyncio.create_task(self._write()),
         ]
 
-    async def _read(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+    async def _read(self, receiver: Receiver) -> None:
         from websockets.exceptions import ConnectionClosed
 
         try:
             while True:
-                received(await self._socket.recv(decode=False))
+                receiver.received(await self._socket.recv(decode=False))
         except ConnectionClosed as error:
             why = error.rcvd.reason if error.rcvd is not None else ""
-            lost(why or "the server closed the connection")
+            receiver.lost(why or "the server closed the connection")
         finally:
             self._tasks[1].cancel()
 
@@ -207,7 +256,11 @@ class ClientWebSocketTransport:
             while True:
                 await self._socket.send(await self._outgoing.get(), text=not self.codec.binary)
 
-    def write(self, messages: list[bytes]) -> None:
+    def write(self, message: bytes) -> None:
+        """Send a message."""
+        self._outgoing.put_nowait(message)
+
+    def writelines(self, messages: list[bytes]) -> None:
         """Send messages, a frame each."""
         for message in messages:
             self._outgoing.put_nowait(message)

@@ -3,7 +3,8 @@
 The parts are:
 
     bytes     our server, and servers that only echo, with a client that only sends bytes
-    clients   our server and client, also over TLS and WebSocket, and peers with their own clients
+    clients   our server and client, also over TLS and WebSocket, both ends of an echo, and peers
+              with their own clients
     memory    of the server per idle session
     crowds    a login among 1,000, 5,000 and 19,000 connections; a call behind a broadcast
     chat      logins with hashed passwords while others chat
@@ -38,6 +39,7 @@ from tests.benchmarks.wire.processes import System
 from tests.benchmarks.wire.rounds import (
     Measured,
     both_cpu,
+    client_cpu,
     measure,
     pairs,
     rate,
@@ -51,6 +53,8 @@ from tests.benchmarks.wire.systems import (
     PB,
     RAW,
     bare,
+    echo,
+    echoes,
     floor,
     versions,
     with_bytes,
@@ -59,7 +63,9 @@ from tests.benchmarks.wire.systems import (
 
 DEFAULT = bare(loop_name())
 
-Line = tuple[str, str, str, str, Callable[..., float], Target]
+ECHO = echo(loop_name())
+
+Line = tuple[str, str, str, str, Callable[..., float], Target | None]
 """Figure, name, ours, peer, value, target."""
 
 TARGETS: dict[str, list[Line]] = {
@@ -81,6 +87,14 @@ TARGETS: dict[str, list[Line]] = {
         ("sequential", "sequential call, p50", OURS, COLYSEUS, rate, Target(0.8)),
         ("fan-out", "notifications per second", OURS, PB, rate, Target(8, least=True)),
         ("fan-out", "notifications per second", OURS, COLYSEUS, rate, Target(1.8, least=True)),
+        # What a client and a server that only echo reach.
+        ("logins", "logins per second", ECHO, PB, rate, None),
+        ("calls", "calls per second", ECHO, PB, rate, None),
+        ("calls", "calls per second", ECHO, COLYSEUS, rate, None),
+        ("sequential", "sequential call, p50", ECHO, PB, rate, None),
+        ("fan-out", "notifications per second", ECHO, PB, rate, None),
+        ("logins", "client CPU of a login", OURS, ECHO, client_cpu, Target(79, ratio=False)),
+        ("calls", "client CPU of a call", OURS, ECHO, client_cpu, Target(7.4, ratio=False)),
     ],
 }  # fmt: skip
 
@@ -160,7 +174,7 @@ class Command:
 
     def clients(self) -> None:
         """Measure systems with their own clients."""
-        systems = self._own()
+        systems = [*self._chosen(list(echoes())), *self._own()]
         found = measure(systems, self._scale, self._rounds, self._say)
         title = ", ".join(part for part in (self._title, versions(systems)) if part)
         self._console.print(table_of_clients(found, title))

@@ -84,6 +84,11 @@ def server_cpu(cost: Cost) -> float:
     return cost.server
 
 
+def client_cpu(cost: Cost) -> float:
+    """Return the client's processor time."""
+    return cost.client
+
+
 def both_cpu(cost: Cost) -> float:
     """Return the processor time of both ends."""
     return cost.server + cost.client

@@ -88,7 +88,8 @@ class Echo(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data[0] == FAN[0]:
-            for other in self.all:
+            self.transport.write(NOTE)  # first, as it is the answer, too
+            for other in self.all - {self}:
                 other.transport.write(NOTE)
         else:
             self.transport.write(data)

@@ -28,6 +28,11 @@ def floor(loop: str) -> str:
     return f"{RAW}{loop} echo"
 
 
+def echo(loop: str) -> str:
+    """Return the name of the floor on a loop at both ends."""
+    return f"echo, {loop}"
+
+
 def bare(loop: str) -> str:
     """Return the name of our server on a loop, with the client that only sends bytes."""
     return f"{RAW}actorcred, {loop}"
@@ -47,6 +52,13 @@ def with_bytes() -> Iterator[System]:
     for loop in loops():
         server = python("server_actorcred", loop, "tcp")
         yield System(bare(loop), server, (*client, "cred"), RAW_COUNTS)
+
+
+def echoes() -> Iterator[System]:
+    """Yield the floors of systems with their own clients: both ends only echo."""
+    for loop in loops():
+        server, client = python("server_echo", loop), python("client_echo", PORT, loop)
+        yield System(echo(loop), server, client, COUNTS)
 
 
 def with_own_clients() -> Iterator[System | str]:

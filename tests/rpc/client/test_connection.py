@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from actorcred import CallError, ConnectionLost
 from actorcred.rpc.client.connection import ClientConnection, make_handle
+from actorcred.rpc.client.transports import Receiver
 from actorcred.rpc.protocol.codec import MSGPACK, Request
 from tests.rpc.stage import on_loop
 
@@ -22,14 +22,17 @@ class Wire:
     def __init__(self) -> None:
         self.written: list[Any] = []
         self.aborted = False
-        self.received: Callable[[bytes], None]
-        self.lost: Callable[[str], None]
+        self.receiver: Receiver
 
-    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        self.received, self.lost = received, lost
+    def start(self, receiver: Receiver) -> None:
+        self.receiver = receiver
 
-    def write(self, messages: list[bytes]) -> None:
-        self.written += [MSGPACK.decode(message) for message in messages]
+    def write(self, message: bytes) -> None:
+        self.written.append(MSGPACK.decode(message))
+
+    def writelines(self, messages: list[bytes]) -> None:
+        for message in messages:
+            self.write(message)
 
     def abort(self) -> None:
         self.aborted = True
@@ -38,20 +41,17 @@ class Wire:
         return None
 
     def say(self, *message: Any) -> None:
-        self.received(MSGPACK.encode(message))
+        self.receiver.received(MSGPACK.encode(message))
 
 
 class Line:
     """A connection, and what became of it."""
 
     def __init__(self, handler: Any = None) -> None:
-        self.wire, self.noticed, self.ends = Wire(), 0, list[ConnectionLost]()
+        self.wire, self.notifications, self.ends = Wire(), 0, list[ConnectionLost]()
         self.connection = ClientConnection(
-            self.wire, make_handle(handler), self._notice, lambda _, why: self.ends.append(why)
+            self.wire, make_handle(handler), self, lambda _, why: self.ends.append(why)
         )
-
-    def _notice(self) -> None:
-        self.noticed += 1
 
 
 async def turns() -> None:
@@ -81,8 +81,8 @@ async def test_what_was_asked_when_the_connection_is_lost_fails_and_so_does_what
 ):
     line = Line()
     call = line.connection.request("move", ())
-    line.wire.lost("reset by peer")
-    line.wire.lost("and once more")
+    line.wire.receiver.lost("reset by peer")
+    line.wire.receiver.lost("and once more")
 
     for future in (call, line.connection.request("move", ())):
         with pytest.raises(ConnectionLost, match="reset by peer"):
@@ -105,17 +105,17 @@ async def test_a_goodbye_is_the_reason_of_the_end(
 ) -> None:
     line = Line()
     line.wire.say(2, "cred.goodbye", params)
-    line.wire.lost("closed")
+    line.wire.receiver.lost("closed")
 
     (end,) = line.ends
     assert (str(end), end.code, end.retry_after) == (text, code, retry_after)
-    assert line.noticed == 0
+    assert line.notifications == 0
 
 
 @on_loop
 async def test_a_server_that_breaks_the_protocol_is_left() -> None:
     line = Line()
-    line.wire.received(b"\xc1")
+    line.wire.receiver.received(b"\xc1")
 
     assert line.wire.aborted
     assert line.ends[0].code == "protocol-error"
@@ -158,7 +158,7 @@ async def test_a_handler_that_fails_harms_nothing_and_a_bug_is_logged(
     await turns()
 
     assert handler.got == [(1, 2)]
-    assert line.noticed == 6
+    assert line.notifications == 6
     assert caplog.text.count("The handler of 'refuse' failed:") == 1
     assert caplog.text.count("The handler of 'later' failed:") == 1
 
@@ -198,7 +198,8 @@ async def test_a_function_may_be_the_handler_and_nobody_knows_nothing() -> None:
 @on_loop
 async def test_a_server_that_is_silent_for_too_long_is_left() -> None:
     line = Line()
-    line.connection.start_heartbeat(0.02, lambda: 7)
+    line.notifications = 7
+    line.connection.start_heartbeat(0.02)
     async with asyncio.timeout(10):
         while not line.ends:
             await asyncio.sleep(0.01)

@@ -252,7 +252,7 @@ async def test_a_connection_that_takes_answers_only_ends_without_a_word(end: str
         elif end == "drain":
             await game.server.close()
         else:
-            here._wire.write([b"\xc1"])
+            here._wire.write(b"\xc1")
         await here.until(lambda: here.gone)
         assert here.notices == []
         await game.portal.kick(everyone=True)
