@@ -360,7 +360,7 @@ def _leaves_at_once(session: Session) -> bool:
         and Avatar in kind.__mro__
         and kind.on_logout is Avatar.on_logout
         and kind.on_stop is Actor.on_stop
-        and mailbox.stop_idle(session.avatar_gone)
+        and mailbox.stop_idle(session)
     )
 
 

@@ -313,8 +313,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         }
         self._notes = merged or None
 
-    def avatar_gone(self, cause: BaseException | None) -> None:
-        """Report to the portal that the avatar has ended. This is the avatar's watcher."""
+    def __call__(self, cause: BaseException | None) -> None:
+        """Report to the portal that the avatar has ended. A bound method would cost memory."""
         self._owner.avatar_gone(self, cause)
 
     def woke(self) -> None:
