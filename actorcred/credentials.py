@@ -98,15 +98,17 @@ class HashTimes(NamedTuple):
 class _Hashed:
     """Credentials that are hashed: what the portal notes about them is not one of their fields.
 
-    Attributes, which do not exist until they are noted:
-        familiar: whether the user has logged in from the same source recently.
-        hashing: how long it took to verify them.
+    Attributes:
+        familiar: whether the user has logged in from the same source recently; does not exist until
+            it is noted.
+        hashing: how long it took to verify them; None until it is noted. The constructor sets it,
+            since to look for what does not exist takes long.
     """
 
     __slots__ = ("familiar", "hashing")
 
     familiar: bool
-    hashing: HashTimes
+    hashing: HashTimes | None
 
 
 def note_familiar(credentials: object) -> None:
@@ -129,7 +131,7 @@ def note_hashing(credentials: object, waited: float, took: float) -> None:
         took: seconds of hashing.
     """
     if isinstance(credentials, _Hashed):
-        before = getattr(credentials, "hashing", None)
+        before = credentials.hashing
         if before is not None:  # another checker has hashed it, too
             waited, took = waited + before.waited, took + before.took
         object.__setattr__(credentials, "hashing", HashTimes(waited, took))
@@ -166,6 +168,7 @@ class UsernamePassword(_Hashed):
         put(self, "password", forms[-1])
         put(self, "sent", forms[0])
         put(self, "source", source)
+        put(self, "hashing", None)
 
 
 def is_blank(sign: str) -> bool:
