@@ -101,8 +101,9 @@ class _Hashed:
     Attributes:
         familiar: whether the user has logged in from the same source recently; does not exist until
             it is noted.
-        hashing: how long it took to verify them; None until it is noted. The constructor sets it,
-            since to look for what does not exist takes long.
+        hashing: how long it took to verify them; None until it is noted. The constructor and
+            `with_source` set it, since to look for what does not exist takes long; other copies
+            have none at first.
     """
 
     __slots__ = ("familiar", "hashing")
@@ -131,7 +132,7 @@ def note_hashing(credentials: object, waited: float, took: float) -> None:
         took: seconds of hashing.
     """
     if isinstance(credentials, _Hashed):
-        before = credentials.hashing
+        before = getattr(credentials, "hashing", None)
         if before is not None:  # another checker has hashed it, too
             waited, took = waited + before.waited, took + before.took
         object.__setattr__(credentials, "hashing", HashTimes(waited, took))
@@ -350,4 +351,6 @@ def with_source(credentials: object, address: str) -> object:
         return credentials
     made = copy.copy(credentials)
     object.__setattr__(made, "source", address)
+    if isinstance(made, _Hashed):
+        object.__setattr__(made, "hashing", None)
     return made
