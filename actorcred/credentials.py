@@ -98,15 +98,18 @@ class HashTimes(NamedTuple):
 class _Hashed:
     """Credentials that are hashed: what the portal notes about them is not one of their fields.
 
-    Attributes, which do not exist until they are noted:
-        familiar: whether the user has logged in from the same source recently.
-        hashing: how long it took to verify them.
+    Attributes:
+        familiar: whether the user has logged in from the same source recently; does not exist until
+            it is noted.
+        hashing: how long it took to verify them; None until it is noted. The constructor and
+            `with_source` set it, since to look for what does not exist takes long; other copies
+            have none at first.
     """
 
     __slots__ = ("familiar", "hashing")
 
     familiar: bool
-    hashing: HashTimes
+    hashing: HashTimes | None
 
 
 def note_familiar(credentials: object) -> None:
@@ -166,6 +169,7 @@ class UsernamePassword(_Hashed):
         put(self, "password", forms[-1])
         put(self, "sent", forms[0])
         put(self, "source", source)
+        put(self, "hashing", None)
 
 
 def is_blank(sign: str) -> bool:
@@ -347,4 +351,6 @@ def with_source(credentials: object, address: str) -> object:
         return credentials
     made = copy.copy(credentials)
     object.__setattr__(made, "source", address)
+    if isinstance(made, _Hashed):
+        object.__setattr__(made, "hashing", None)
     return made

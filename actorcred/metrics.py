@@ -33,7 +33,7 @@ BUCKETS: Final = (
 )
 """The upper bounds of the histograms' buckets, in seconds."""
 
-_BOUNDS: Final = [bound * 1000 for bound in BUCKETS]
+_FIRST: Final = BUCKETS[0]
 
 SERIES: Final = 1000
 """The combinations of labels that are distinguished; all others are counted as "others"."""
@@ -62,17 +62,17 @@ _COUNTERS: Final = frozenset(("cluster_gaps", "cluster_messages_dropped"))
 
 
 class Histogram:
-    """How many values fall into each bucket; the values are in milliseconds."""
+    """How many values fall into each bucket; the values are in seconds."""
 
     __slots__ = ("counts", "total")
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(_BOUNDS) + 1)
+        self.counts = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
 
     def add(self, value: float) -> None:
         """Count a value."""
-        self.counts[bisect_left(_BOUNDS, value)] += 1
+        self.counts[bisect_left(BUCKETS, value)] += 1
         self.total += value
 
     def plus(self, zeros: int) -> Histogram:
@@ -120,13 +120,13 @@ class Metrics:
         began, proven = login.began, login.proven_at
         if login.looked is None and login.hashed is None and None is not began and proven:
             # By far the most frequent case: neither objects nor calls that could be saved.
-            check, realm = (proven - began) * 1000, (now - proven) * 1000
+            check, realm = proven - began, now - proven
             histogram = self._check
-            histogram.counts[bisect_left(_BOUNDS, check)] += 1
             histogram.total += check
+            histogram.counts[0 if check <= _FIRST else bisect_left(BUCKETS, check)] += 1
             histogram = self._realm
-            histogram.counts[bisect_left(_BOUNDS, realm)] += 1
             histogram.total += realm
+            histogram.counts[0 if realm <= _FIRST else bisect_left(BUCKETS, realm)] += 1
         else:
             self._time(times_of(login, now, checked=True))
 
@@ -142,7 +142,7 @@ class Metrics:
         return self._logins.setdefault(key, [0])
 
     def _time(self, times: StepTimes) -> None:
-        queue, check, hashing, realm = times
+        queue, check, hashing, realm = (None if ms is None else ms / 1000 for ms in times)
         if queue is not None and check is not None:
             self._queue.add(queue)
             self._check.add(check)
@@ -250,7 +250,7 @@ class Metrics:
             if name == "queue":
                 # Logins that did not have to wait were not counted there.
                 histogram = histogram.plus(sum(self._check.counts) - sum(histogram.counts))
-            steps.add_metric((name,), histogram.buckets(), histogram.total / 1000)
+            steps.add_metric((name,), histogram.buckets(), histogram.total)
         return steps
 
     def _of_process(self, core: Any) -> Iterator[Any]:

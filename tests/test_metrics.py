@@ -153,8 +153,8 @@ def test_labels_without_number_are_counted_together() -> None:
 
 def test_buckets_are_cumulated_and_in_seconds() -> None:
     histogram = Histogram()
-    for milliseconds in (0.05, 0.1, 3.0, 1e9):
-        histogram.add(milliseconds)
+    for seconds in (0.00005, 0.0001, 0.003, 1e6):
+        histogram.add(seconds)
     counts = dict(histogram.buckets())
     assert counts["0.0001"] == 2
     assert counts["0.005"] == 3

@@ -24,7 +24,7 @@ from _queue import Empty
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 import pykka
 from pykka._envelope import Envelope
@@ -229,6 +229,7 @@ class Cell(Lifecycle):
         """Handle up to `BATCH` messages."""
         slow = self.dispatcher.slow_handler
         before = monotonic()
+        reply: Any
         for _ in range(BATCH):
             if self.empty() or self.waiting is not None:
                 return
@@ -242,7 +243,7 @@ class Cell(Lifecycle):
                 return
             message, reply = item, None
             if type(item) is Envelope:
-                message, reply = item.message, cast("Receiver | None", item.reply_to)
+                message, reply = item.message, item.reply_to
             if type(message) is Revocable:
                 if message.sender.revoked:
                     self.refuse(item, "the sender has lost the right to send it")

@@ -207,7 +207,6 @@ class AsyncioDispatcher(Dispatcher):
 
     def _turn(self) -> None:
         thread.dispatcher = self
-        self._armed.release()
         ready = self._ready
         self._until = until = time.monotonic() + TURN
         scheduled = len(ready)
@@ -220,6 +219,8 @@ class AsyncioDispatcher(Dispatcher):
                     break
         finally:
             self._allot(scheduled)
+            # Not before: what is scheduled meanwhile runs in this turn, or arms the next one here.
+            self._armed.release()
             if ready and self._armed.acquire(False):
                 self._arm()
 

@@ -265,7 +265,8 @@ class Lifecycle(Mailbox):
             if not self._unwatch(watcher):
                 return False
             self.close(actor)
-            logger.debug("Stopped %s", actor)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("Stopped %s", actor)
             self.terminate(None)
             return True
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, overload
 
 import pykka
 from pykka._envelope import Envelope
@@ -173,7 +173,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     def _enqueue(self, message: Any, reply: Receiver | None) -> None:
         try:
-            self.actor_inbox.put(Envelope(self._queued(message), cast("Any", reply)))
+            self.actor_inbox.put(Envelope(self._queued(message), reply))  # type: ignore[arg-type]
         except MailboxFull as error:
             if reply is None:
                 raise

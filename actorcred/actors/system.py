@@ -8,7 +8,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -80,17 +80,27 @@ def default_dispatcher() -> Dispatcher:
     return dispatcher
 
 
-@contextlib.contextmanager
-def starting_on(dispatcher: Dispatcher | None) -> Iterator[None]:
+class _Choice:
+    """The block of `starting_on`: each logout has one, so it is no generator."""
+
+    __slots__ = ("_dispatcher", "_token")
+
+    def __init__(self, dispatcher: Dispatcher | None) -> None:
+        self._dispatcher = dispatcher
+
+    def __enter__(self) -> None:
+        self._token = _chosen.set(self._dispatcher or _chosen.get())
+
+    def __exit__(self, *_: object) -> None:
+        _chosen.reset(self._token)
+
+
+def starting_on(dispatcher: Dispatcher | None) -> contextlib.AbstractContextManager[None]:
     """Set the dispatcher of actors that are started inside the block, unless they specify one.
 
     None changes nothing.
     """
-    token = _chosen.set(dispatcher or _chosen.get())
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
+    return _Choice(dispatcher)
 
 
 def chosen_dispatcher() -> Dispatcher | None:

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextvars import Context
 from time import monotonic
 from typing import Protocol
@@ -57,40 +57,47 @@ class Addressee(Protocol):
 
 
 class _Broadcast:
-    """A notification, and the minds that it has still to be sent to."""
+    """A notification, and the minds that it has still to be sent to, the last of them first."""
 
-    __slots__ = ("_left", "_notification", "loop")
+    __slots__ = ("_left", "_minds", "_notification", "loop")
 
     def __init__(
-        self,
-        notification: Notification,
-        minds: Iterable[Addressee],
-        loop: asyncio.AbstractEventLoop,
+        self, notification: Notification, minds: list[Addressee], loop: asyncio.AbstractEventLoop
     ) -> None:
         self._notification = notification
-        self._left = dict.fromkeys(minds)
+        self._minds = minds
+        # The minds without those that were sent to before their turn. To make the set takes long
+        # if there are very many, so it is made when the first one of them is asked for.
+        self._left: set[Addressee] | None = None
         self.loop = loop
 
     def send_to(self, mind: Addressee) -> None:
         """Send to one mind, if that has not been done."""
         with _lock:
+            if self._left is None:
+                self._left = set(self._minds)
             if mind in self._left:
-                del self._left[mind]
+                self._left.discard(mind)
                 self._send(mind)
 
     def send_until(self, deadline: float) -> bool:
         """Send until a time; return whether it was sent to all."""
         while True:
             with _lock:
-                # Taken from the end, which takes the same time however many were taken before.
                 for _ in range(CHUNK):
-                    if not self._left:
-                        break
-                    self._send(self._left.popitem()[0])
-                if not self._left:
-                    return True
+                    if not self._minds:
+                        return True
+                    self._send_next()
             if monotonic() >= deadline:
                 return False
+
+    def _send_next(self) -> None:
+        mind = self._minds.pop()
+        if self._left is not None:
+            if mind not in self._left:
+                return
+            self._left.discard(mind)
+        self._send(mind)
 
     def _send(self, mind: Addressee) -> None:
         try:
@@ -113,8 +120,8 @@ def broadcast(notification: Notification, minds: Sequence[Addressee]) -> None:
             mind.pass_on(notification)
         return
     ours = _of(loop)
-    # The dictionary gives the latest first.
-    under_way[_Broadcast(notification, reversed(minds), loop)] = None
+    # What is taken from the end of a list takes the same time for any number.
+    under_way[_Broadcast(notification, [*reversed(minds)], loop)] = None
     if not ours:
         _send_slice(loop)
     elif len(ours) >= MOST:

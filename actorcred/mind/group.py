@@ -21,29 +21,37 @@ class Group:
     """
 
     def __init__(self) -> None:
-        self._minds: weakref.WeakSet[MindRef] = weakref.WeakSet()
+        self._minds: weakref.WeakKeyDictionary[MindRef, None] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._open(None))
 
     def __iter__(self) -> Iterator[MindRef]:
-        with self._lock:
-            minds = list(self._minds)
-        return iter([mind for mind in minds if not mind.outbox.closed])
+        return iter(self._open(None))
 
     def __contains__(self, mind: object) -> bool:
-        return mind in set(self)
+        return isinstance(mind, MindRef) and mind in self._minds and not mind.outbox.closed
+
+    def _open(self, but: MindRef | None) -> list[MindRef]:
+        """Return the minds whose session has not ended, in one pass: there can be very many."""
+        with self._lock:
+            refs = self._minds.keyrefs()
+        return [
+            mind
+            for ref in refs
+            if (mind := ref()) is not None and mind is not but and not mind.outbox.closed
+        ]
 
     def add(self, mind: MindRef) -> None:
         """Add a mind, which gets the notifications from now on."""
         with self._lock:
-            self._minds.add(mind)
+            self._minds[mind] = None
 
     def discard(self, mind: MindRef) -> None:
         """Remove a mind, if it is in the group."""
         with self._lock:
-            self._minds.discard(mind)
+            self._minds.pop(mind, None)
 
     def notify(
         self, name: str, *args: Any, key: Hashable = None, but: MindRef | None = None
@@ -62,6 +70,6 @@ class Group:
         Returns:
             The number of minds that it was sent to.
         """
-        minds = [mind for mind in self if mind is not but]
+        minds = self._open(but)
         broadcast(Notification(name, args, key), minds)
         return len(minds)

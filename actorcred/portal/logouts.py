@@ -159,7 +159,8 @@ class Logouts:
             _release(session)
         finally:
             self.when_free(session.avatar_id, session.id)
-            self._check_drains()
+            if self._drains:
+                self._check_drains()
 
     def guard(self, step: Callable[..., object], session: Session, *args: Any) -> None:
         """Do a step for one of several sessions. Exceptions are logged and affect no other one."""
@@ -310,7 +311,7 @@ class Logouts:
             drained.settle(entry[1] - left)
 
     def _check_drains(self) -> None:
-        if self._drains and not self._directory.ending and not len(self._directory):
+        if not self._directory.ending and not len(self._directory):
             drains, self._drains = self._drains, []
             for drained, total, timer in drains:
                 timer.cancel()
@@ -360,7 +361,7 @@ def _leaves_at_once(session: Session) -> bool:
         and Avatar in kind.__mro__
         and kind.on_logout is Avatar.on_logout
         and kind.on_stop is Actor.on_stop
-        and mailbox.stop_idle(session.avatar_gone)
+        and mailbox.stop_idle(session)
     )
 
 

@@ -354,7 +354,7 @@ class Moving:
         self._directory.add(session)
         self._protection.arrived(session.id, arrival.client, arrival.avatar_id)
         mailbox = session.avatar.actor_inbox
-        mailbox.watch(session.avatar_gone)
+        mailbox.watch(session)
         mailbox.put(Arrived(session, arrival.parcel.snapshot, restored))
         self._logouts.watch_deadlines()
         self._logouts.when_arrived(session)

@@ -161,7 +161,7 @@ class Opening:
             portal = self._portal
             ref.watch(lambda cause: portal.tell_if_alive(SharedAvatarGone(shared, cause)))
         else:
-            mailbox.watch(session.avatar_gone)
+            mailbox.watch(session)
         if _tell_opened(mailbox, session):
             self._steps.succeed(attempt, session)
         else:

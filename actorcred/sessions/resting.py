@@ -51,7 +51,7 @@ class Resting:
             self._rest = None
             mailbox = rest.mailbox()
             ref = self.avatar = self._ref_to(mailbox)
-            mailbox.watch(self.avatar_gone)
+            mailbox.watch(self)
             return ref
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Resting:
         """Return a ref for the client."""
 
     @abstractmethod
-    def avatar_gone(self, cause: BaseException | None) -> None:
+    def __call__(self, cause: BaseException | None) -> None:
         """Report to the portal that the avatar has ended. This is the avatar's watcher."""
 
     @property
@@ -106,7 +106,7 @@ class Resting:
             if self._rest is not None or self.shared is not None:
                 return
             ref = self.avatar
-            if not ref.actor_inbox.asleep or ref.actor_inbox.watchers != self.avatar_gone:
+            if not ref.actor_inbox.asleep or ref.actor_inbox.watchers is not self:
                 return
             rest = ref.actor_inbox.blueprint
             referred, used = weakref.ref(ref), weakref.ref(ref.actor_inbox)

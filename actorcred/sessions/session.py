@@ -81,6 +81,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
             refused for now; 0 if they are not. It is called on any thread. None if they never are.
         expiry: when the session ends with the proof of its credentials; None if that does not end.
         proof: when the user last proved the credentials again; None if that has not been.
+        announced: whether the login has succeeded.
+        reason: why the session ends; None if it does not.
         revoked: whether the client's messages that the avatar has not handled are refused.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
@@ -95,11 +97,10 @@ class Session(Resting, Guarded, Generic[Interface_co]):
     proof = Seldom[Proof]()
 
     __slots__ = (
-        "_announced",
         "_done",
         "_owner",
-        "_reason",
         "_seldom",
+        "announced",
         "avatar_id",
         "bucket",
         "checker",
@@ -109,6 +110,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         "last_seen",
         "mind",
         "opened",
+        "reason",
         "revoked",
         "since",
         "state",
@@ -140,9 +142,9 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         self.opened = self.last_seen = owner.now()
         self.bucket: Any = None  # where the directory watches the session's deadline
         self._owner = owner
-        self._announced = self.revoked = False
+        self.announced = self.revoked = False
         self._done: Future[None] | None = None
-        self._reason: LogoutReason | None = None
+        self.reason: LogoutReason | None = None
         self.suspension: Callable[[], float] | None = None
         self._seldom: dict[str, Any] | None = None
         self._rest = None
@@ -224,7 +226,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
 
     def announce(self) -> None:
         """Complete the login while `on_login` still runs, such as when that calls the client."""
-        if not self._announced:
+        if not self.announced:
             self._owner.avatar_opened(self)
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
@@ -299,12 +301,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
 
     def succeed(self) -> None:
         """Record that the login has succeeded."""
-        self._announced = True
-
-    @property
-    def announced(self) -> bool:
-        """Whether the login has succeeded."""
-        return self._announced
+        self.announced = True
 
     def annotate(self, notes: Mapping[str, Any]) -> None:
         """Add to the notes; a value of None removes a note."""
@@ -313,8 +310,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         }
         self._notes = merged or None
 
-    def avatar_gone(self, cause: BaseException | None) -> None:
-        """Report to the portal that the avatar has ended. This is the avatar's watcher."""
+    def __call__(self, cause: BaseException | None) -> None:
+        """Report to the portal that the avatar has ended. A bound method would cost memory."""
         self._owner.avatar_gone(self, cause)
 
     def woke(self) -> None:
@@ -342,13 +339,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
 
     def end_for(self, reason: LogoutReason) -> None:
         """Record why the session ends; this decides whether waiting messages are refused."""
-        self._reason = reason
+        self.reason = reason
         self.revoked = reason.code not in _IN_ORDER
-
-    @property
-    def reason(self) -> LogoutReason | None:
-        """Why the session ends; None if it does not."""
-        return self._reason
 
     def revoke(self) -> None:
         """Refuse the client's messages that the avatar has not handled."""
@@ -369,8 +361,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         Returns:
             The realm and its logout function, if there is one.
         """
-        if self._announced and self._reason is not None:
-            self.mind.close(self._reason)
+        if self.announced and self.reason is not None:
+            self.mind.close(self.reason)
         else:
             self.mind.session = None
             self.mind.abandon()

@@ -286,3 +286,37 @@ def test_a_loop_that_goes_on_in_another_thread_runs_its_actors_there():
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def test_actors_that_a_turn_of_the_loop_wakes_need_no_further_turn():
+    """Each one is an iteration of the loop, which other programs on it would pay for."""
+
+    class Counting(AsyncioDispatcher):
+        turns = 0
+
+        def _turn(self) -> None:
+            self.turns += 1
+            super()._turn()
+
+    class Chained(Actor):
+        def on_receive(self, message):
+            later, done = message
+            if later:
+                later[0].tell((later[1:], done))
+            else:
+                done.settle(len(later))
+
+    async def main() -> tuple[object, int]:
+        dispatcher = Counting()
+        chain = [Chained.start(dispatcher=dispatcher) for _ in range(5)]
+        done: Future[int] = Future()
+        chain[0].tell((chain[1:], done))
+        found = await done, dispatcher.turns
+        done = Future()
+        chain[0].tell((chain[1:], done))  # the loop can be woken again
+        await done
+        for ref in chain:
+            ref.stop(block=False)
+        return found
+
+    assert asyncio.run(main()) == (0, 1)

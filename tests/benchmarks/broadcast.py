@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from actorcred import Group, UsernamePassword
-from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown, tune_gc
 from tests.benchmarks.logins import Player, open_portal
 from tests.benchmarks.measure import ROUNDS, run_on_loop
 from tests.benchmarks.report import Pairs
@@ -40,6 +40,7 @@ def pauses(scale: float) -> dict[str, Pairs]:
     async def run() -> Pairs:
         set_default_dispatcher(AsyncioDispatcher())
         portal = open_portal(count)
+        tune_gc()
         group = Group()
         heard, all_heard = 0, asyncio.Event()
 

@@ -11,11 +11,9 @@ from typing import Any
 
 from actorcred import Login, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown, tune_gc
-from tests.benchmarks.logins import Player, mind, open_portal
+from tests.benchmarks.logins import AT_ONCE, Player, mind, open_portal
 from tests.benchmarks.measure import ROUNDS, alternate, elsewhere, run_on_loop
 from tests.benchmarks.report import Pairs
-
-AT_ONCE = 100
 
 
 class Stops:

@@ -52,3 +52,16 @@ def test_a_room_keeps_nobody_alive(inline: Any) -> None:
     gc.collect()
 
     assert len(room) == 0
+
+
+def test_only_a_mind_whose_session_is_open_is_in_a_room(inline: Any) -> None:
+    mind, other = Mind.start(Client()), Mind.start(Client())
+    room = Group()
+    room.add(mind)
+    assert mind in room
+    assert other not in room
+    assert "ann" not in room
+
+    mind.abandon()
+    assert mind not in room
+    assert (len(room), list(room)) == (0, [])

@@ -12,7 +12,13 @@ import pytest
 from actorcred import Future, LoginFailed, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import Future as AnyFuture
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.credentials import Combined, HashTimes, OneTimePassword, note_hashing
+from actorcred.credentials import (
+    Combined,
+    HashTimes,
+    OneTimePassword,
+    note_hashing,
+    with_source,
+)
 from actorcred.portal.events import LoggedIn, LoginRefused
 from actorcred.portal.steps import NO_TIMES, StepTimes, times_of
 from actorcred.throttle import Penalty
@@ -117,3 +123,10 @@ def test_credentials_with_a_time_are_equal_and_copied_as_before() -> None:
     assert repr(password) == repr(fresh)
     assert copy.copy(fresh) == fresh
     assert pickle.loads(pickle.dumps(password)) == fresh
+
+
+def test_the_hashing_of_copied_credentials_is_noted_as_well() -> None:
+    password = UsernamePassword("ann", "s3cret")
+    for made in (copy.copy(password), with_source(password, "192.0.2.1")):
+        note_hashing(made, 1.0, 2.0)
+        assert Combined((made,)).hashing == HashTimes(1.0, 2.0)

@@ -88,7 +88,7 @@ def test_its_end_has_a_code_and_a_text(session: Session, owner: Owner) -> None:
 def test_the_login_succeeds_once(session: Session, owner: Owner) -> None:
     session.announce()
     session.announce()
-    session.avatar_gone(None)
+    session(None)
 
     assert owner.told == ["opened", None]
 
