@@ -94,6 +94,11 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
         sock.setblocking(False)
+        self._family, self._type = sock.family, sock.type
+        if address.kind != "unix":
+            # Connections inherit it: small messages do not wait until those before them have been
+            # acknowledged. Asyncio sets it only for sockets whose protocol number is known.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listen()
 
     def close(self) -> None:
@@ -118,7 +123,7 @@ class Acceptor:
             if self._closed:
                 return
             try:
-                stream, address = self._socket.accept()
+                stream, address = self._accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -127,6 +132,11 @@ class Acceptor:
                     return
                 continue  # this client has disconnected, or a firewall blocks it
             self._take(stream, address)
+
+    def _accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; as `socket.accept`, which converts numbers to enums each time."""
+        number, address = self._socket._accept()  # type: ignore[attr-defined]
+        return socket.socket(self._family, self._type, fileno=number), address
 
     def _wait(self, error: OSError) -> None:
         """Stop accepting for a while. Descriptors become available when connections end."""
