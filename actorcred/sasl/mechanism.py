@@ -42,7 +42,7 @@ class Credentials:
     Args:
         credentials: the credentials, for the portal.
         authorize_as: the user that the client wants to act as; "" for its own.
-        mechanism: the name of the mechanism; set by `ServerMechanism.step`.
+        mechanism: the name of the mechanism; `ServerMechanism.step` sets it if it is empty.
     """
 
     credentials: LoginCredentials
@@ -111,7 +111,7 @@ class ServerMechanism(ABC):
             before,
             ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT,
         )
-        if isinstance(taken, Credentials):
+        if isinstance(taken, Credentials) and not taken.mechanism:
             taken = Credentials(taken.credentials, taken.authorize_as, self.name)
         return taken
 
