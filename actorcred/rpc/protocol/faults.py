@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from actorcred.errors import CallCode, CallError
 
-__all__ = ["FaultForm", "fault_of", "read_fault"]
+__all__ = ["FORMS", "FaultForm", "fault_of", "read_fault"]
 
 
 class FaultForm(StrEnum):
@@ -24,6 +24,10 @@ class FaultForm(StrEnum):
 
     TEXT = "text"
     """`"code: message"`; Neovim displays it, as do other clients that expect a string."""
+
+
+FORMS: Final = {str(form): form for form in FaultForm}
+"""The forms by their names."""
 
 
 def fault_of(error: CallError, form: FaultForm = FaultForm.MAP) -> Any:

@@ -245,13 +245,8 @@ class StreamListener:
         return None
 
 
-def _set_options(sock: socket.socket) -> None:
-    """Set what connections inherit from the listening socket.
-
-    Small messages do not wait for the acknowledgement of those before them, and the kernel detects
-    dead peers.
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel detect dead peers. Connections inherit this from the listening socket."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, name):  # each system has some of them
@@ -339,7 +334,7 @@ def bind(address: Address, *, reuse_port: bool = False) -> socket.socket:
             return _bind_unix(address.path)
         family, where = _resolve(address)
         sock = socket.create_server(where, family=family, backlog=BACKLOG, reuse_port=reuse_port)
-    _set_options(sock)
+    _keep_alive(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return sock
 
