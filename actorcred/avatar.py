@@ -248,7 +248,9 @@ class Avatar(Actor):
         result = self.on_login()
         if opened is None:
             return result
-        return after(result, lambda _: opened())
+        if type(result) is CoroutineType:
+            return after(result, lambda _: opened())
+        return opened()
 
     def _cred_wake(self, session: Session, data: bytes) -> None:
         self.session = session

@@ -64,7 +64,6 @@ class StreamTransport(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer",
         "_full",
         "_held",
         "_hub",
@@ -83,7 +82,6 @@ class StreamTransport(asyncio.BufferedProtocol):
         self._hub = hub
         self._start: tuple[Place, ClientInfo, tuple[str, bytes] | None] | None
         self._start = place, client, binding  # until the connection is established
-        self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
         self._full = False
         """Whether nothing is read from the client, since it does not read."""
@@ -118,12 +116,12 @@ class StreamTransport(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer for received data."""
-        return self._buffer
+        return receive_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle received data."""
         if self.peer is not None:
-            self.peer.received(bytes(self._buffer[:nbytes]))
+            self.peer.received(bytes(receive_buffer()[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Handle received data. An exception closes the connection."""

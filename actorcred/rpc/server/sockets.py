@@ -124,8 +124,14 @@ class SocketTransport(asyncio.Transport):
         if self._unsent:
             self._unsent += data
         else:
-            rest = data[self._send(data) :]
-            if not rest or self._lost:
+            try:
+                rest = data[self._socket.send(data) :]
+            except (BlockingIOError, InterruptedError):
+                rest = data
+            except OSError as error:
+                self._fail(error)
+                return
+            if not rest:
                 return
             self._unsent = bytearray(rest)
             self._loop.add_writer(self._fd, self._write)
@@ -133,21 +139,16 @@ class SocketTransport(asyncio.Transport):
             self._full = True
             self._reader.pause_writing()
 
-    def _send(self, data: bytes | bytearray) -> int:
-        """Send what can be sent now; return how many bytes that were."""
+    def _write(self) -> None:
+        if not self._unsent:  # it failed when this was about to be called
+            return
         try:
-            return self._socket.send(data)
+            del self._unsent[: self._socket.send(self._unsent)]  # type: ignore[union-attr]
         except (BlockingIOError, InterruptedError):
-            return 0
+            return
         except OSError as error:
             self._fail(error)
-            return 0
-
-    def _write(self) -> None:
-        sent = self._send(self._unsent)
-        if not self._unsent:  # it failed, or was about to be called when it had failed before
             return
-        del self._unsent[:sent]  # type: ignore[union-attr]
         if self._full and len(self._unsent) <= self._high // 4:
             self._full = False
             self._reader.resume_writing()
