@@ -45,6 +45,8 @@ If that takes longer, it returns a coroutine.
 
 HOST = socket.gethostname()
 
+_ANY = frozenset({"0.0.0.0", "::"})
+
 
 class _Refused(Exception):
     """The client behind a proxy is refused, which has been reported."""
@@ -94,6 +96,9 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
         sock.setblocking(False)
+        name = sock.getsockname()
+        # All connections share one string, unless it listens on several addresses.
+        self._local = "" if isinstance(name, tuple) and name[0] in _ANY else _shown(name)
         self._family, self._type = sock.family, sock.type
         if address.kind != "unix":
             # Connections inherit it: small messages do not wait until those before them have been
@@ -162,7 +167,7 @@ class Acceptor:
             port=port,
             protocol="rpc",
             transport=self._transport,
-            local=_reached(stream),
+            local=self._local or _reached(stream),
         )
         try:
             set_up = self._serve if self._versions is None else self._serve_reported
@@ -241,7 +246,7 @@ def _reached(stream: socket.socket) -> str:
 
 @lru_cache(64)
 def _shown(name: Any) -> str:
-    """Return the name of a socket for display. All connections share one string."""
+    """Return the name of a socket for display."""
     if not isinstance(name, tuple):
         return HOST
     return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

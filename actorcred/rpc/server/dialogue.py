@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from actorcred.actors import Future
+from actorcred.actors import CancelledError, Future
 from actorcred.errors import CallCode, CallError, ProtocolError, UnauthorizedLogin
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
@@ -149,10 +149,12 @@ class Dialogue:
             answer.settle({"challenge": self.encoded(challenge)})
 
     def _decided(self, done: Future[Any]) -> None:
-        if self._over or done.cancelled():
+        if self._over:
             return
         try:
             decision = done.get()
+        except CancelledError:
+            return
         except UnauthorizedLogin as error:
             self._act(self._stepper.refused(error))
         except Exception as error:
