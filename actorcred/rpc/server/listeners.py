@@ -239,7 +239,9 @@ class StreamListener:
         hub, wire = self._hub, StreamTransport(self._hub, place, client, self._binding)
         if self._tls:
             return hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
-        wire.begin(SocketTransport(hub.loop, stream, wire, hub.options.write_buffer))
+        transport = SocketTransport(hub.loop, stream, wire, hub.options.write_buffer)
+        wire.begin(transport)
+        transport.resume_reading()
         return None
 
 

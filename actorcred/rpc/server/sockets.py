@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 class SocketTransport(asyncio.Transport):
-    """The transport of a connected socket. It reads from the beginning.
+    """The transport of a connected socket. It begins to read with `resume_reading`.
 
     Args:
         loop: the running loop.
@@ -66,9 +66,7 @@ class SocketTransport(asyncio.Transport):
         self._reader: Any = reader
         self._high = high
         self._unsent: bytes | bytearray = b""
-        self._full = self._closing = self._lost = False
-        self._reads = True
-        loop.add_reader(self._fd, self._read)
+        self._full = self._closing = self._lost = self._reads = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the socket by the name "socket"; nothing else is known."""
@@ -106,7 +104,7 @@ class SocketTransport(asyncio.Transport):
             self._loop.remove_reader(self._fd)
 
     def resume_reading(self) -> None:
-        """Receive data again."""
+        """Receive data from now on."""
         if not self._reads and not self._closing:
             self._reads = True
             self._loop.add_reader(self._fd, self._read)

@@ -59,6 +59,8 @@ def connected() -> Iterator[tuple[SocketTransport, Heard, socket.socket]]:
     client.setblocking(False)
     heard = Heard()
     transport = SocketTransport(asyncio.get_running_loop(), sock, heard, HIGH)
+    assert not transport.is_reading()
+    transport.resume_reading()
     with client:
         yield transport, heard, client
         transport.abort()
