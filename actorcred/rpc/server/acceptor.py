@@ -99,7 +99,7 @@ class Acceptor:
         name = sock.getsockname()
         # All connections share one string, unless it listens on several addresses.
         self._local = "" if isinstance(name, tuple) and name[0] in _ANY else _shown(name)
-        self._family, self._type = sock.family, sock.type
+        self._family, self._type, self._proto = sock.family, sock.type, sock.proto
         if address.kind != "unix":
             # Connections inherit it: small messages do not wait until those before them have been
             # acknowledged. Asyncio sets it only for sockets whose protocol number is known.
@@ -141,7 +141,7 @@ class Acceptor:
     def _accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection; as `socket.accept`, which converts numbers to enums each time."""
         number, address = self._socket._accept()  # type: ignore[attr-defined]
-        return socket.socket(self._family, self._type, fileno=number), address
+        return socket.socket(self._family, self._type, self._proto, fileno=number), address
 
     def _wait(self, error: OSError) -> None:
         """Stop accepting for a while. Descriptors become available when connections end."""
