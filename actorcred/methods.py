@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 import pykka
+from msgspec.structs import astuple
 
 from actorcred.errors import CallCode, CallError
 
@@ -184,7 +185,7 @@ class Method:
                 least += parameter.default is parameter.empty
         # By the number of arguments, since trailing ones can be omitted.
         counts = range(least, len(kinds) + 1)
-        self._kinds = {count: _tuple_of(kinds[:count]) for count in counts}
+        self._kinds = {count: _array_of(kinds[:count]) for count in counts}
         self._exact = frozenset(itertools.chain(*(_exact(kinds[:count]) for count in counts)))
 
     def arguments(self, params: list[Any], convert: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
@@ -202,11 +203,11 @@ class Method:
         kind = self._kinds.get(len(params))
         try:
             if kind is not None:
-                return convert(params, kind)  # type: ignore[no-any-return]
+                return astuple(convert(params, kind))
             most = max(self._kinds)
             if self._rest is not None and len(params) > most:
                 return (
-                    *convert(params[:most], self._kinds[most]),
+                    *astuple(convert(params[:most], self._kinds[most])),
                     *convert(params[most:], self._rest),
                 )
         except msgspec.ValidationError as error:
@@ -257,8 +258,14 @@ def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
         ) from None
 
 
-def _tuple_of(kinds: list[Any]) -> Any:
-    return tuple[tuple(kinds)] if kinds else tuple[()]  # type: ignore[misc]
+def _array_of(kinds: list[Any]) -> type[msgspec.Struct]:
+    """Return a type of arrays of exactly these types, converted to which they are checked.
+
+    What msgspec finds out about a struct it remembers; about a tuple it finds it out each time,
+    which takes longer than the conversion.
+    """
+    fields = [(f"_{number}", kind) for number, kind in enumerate(kinds)]
+    return msgspec.defstruct("Arguments", fields, array_like=True, forbid_unknown_fields=True)
 
 
 def _exact(kinds: list[Any]) -> Iterable[tuple[type, ...]]:

@@ -69,10 +69,9 @@ def is_of_this_machine(source: str) -> bool:
     return not source_of(source) or source == "::/64"
 
 
+@lru_cache(4096)
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine itself."""
-    if host == "127.0.0.1":
-        return True
+    """Return whether a host is this machine itself. Each login asks for it."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

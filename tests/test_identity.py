@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from actorcred.credentials import (
     BearerToken,
     Certificate,
     Combined,
+    ExternalIdentity,
     OneTimePassword,
     SSHKey,
     UsernamePassword,
@@ -187,6 +189,25 @@ def test_a_client_shows_where_it_comes_from() -> None:
     assert ClientInfo(address="2001:db8::1", port=7).endpoint == "[2001:db8::1]:7"
     assert ClientInfo(address="192.0.2.1").endpoint == "192.0.2.1"
     assert NO_CLIENT.endpoint == ""
+
+
+def test_a_client_that_names_itself_is_otherwise_the_same() -> None:
+    client = ClientInfo(
+        address="192.0.2.1",
+        port=7,
+        protocol="rpc",
+        transport="tls",
+        local="192.0.2.9:80",
+        encrypted=True,
+        tls=TLSInfo(version="TLSv1.3"),
+        name="bot",
+        version="1",
+        via=("192.0.2.2",),
+        untrusted_front=True,
+        asserted=ExternalIdentity("ann"),
+    )
+    assert all(getattr(client, one.name) != one.default for one in fields(ClientInfo))
+    assert client.named("arena", "2") == replace(client, name="arena", version="2")
 
 
 def test_a_connection_has_all_its_bindings_and_its_certificate() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, overload
 
@@ -164,11 +165,16 @@ class ActorRef(pykka.ActorRef[A]):
             self._answer_dead(reply)
             return
         dispatcher = mailbox.dispatcher
-        if not (
-            dispatcher.runs_here()
-            and mailbox.busy.acquire(False)
-            and dispatcher.run_here(mailbox, message, reply)
-        ):
+        loop = dispatcher.loop
+        if loop is not None and loop is _get_running_loop():
+            handled = mailbox.busy.acquire(False) and mailbox.run_now(message, reply)
+        else:
+            handled = (
+                dispatcher.runs_here()
+                and mailbox.busy.acquire(False)
+                and dispatcher.run_here(mailbox, message, reply)
+            )
+        if not handled:
             self._enqueue(message, reply)
 
     def _enqueue(self, message: Any, reply: Receiver | None) -> None:

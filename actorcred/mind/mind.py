@@ -109,7 +109,17 @@ class MindRef(ActorRef["Mind"]):
             to be trusted.
     """
 
-    __slots__ = ("_ties", "_who", "channel", "client", "dispatcher", "info", "outbox", "session")
+    __slots__ = (
+        "_inbox",
+        "_ties",
+        "_who",
+        "channel",
+        "client",
+        "dispatcher",
+        "info",
+        "outbox",
+        "session",
+    )
 
     def __init__(
         self,
@@ -126,6 +136,7 @@ class MindRef(ActorRef["Mind"]):
         self.client = client
         self.info: Mapping[str, Any] = NO_INFO
         self._who = who
+        self._inbox: Cell | None = None
         self._ties: dict[EndWatcher, None] | None = None
 
     @property
@@ -144,23 +155,27 @@ class MindRef(ActorRef["Mind"]):
         """Set what the protocol tells the realm; for the portal."""
         self.info = MappingProxyType(dict(info))
 
-    def __getattr__(self, name: str) -> Cell:
-        """Start the actor when its mailbox is first accessed."""
-        if name != "actor_inbox":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        with _starting:
-            if not self.is_started:
-                Mind.launch(self, self.dispatcher)
-            return self.actor_inbox
+    # No `__getattr__`, which would make all other attributes slower.
+    @property  # type: ignore[override]
+    def actor_inbox(self) -> Cell:
+        """The mailbox; the actor starts when it is first accessed."""
+        inbox = self._inbox
+        if inbox is None:
+            with _starting:
+                if self._inbox is None:
+                    Mind.launch(self, self.dispatcher)
+                inbox = self._inbox
+                assert inbox is not None
+        return inbox
+
+    @actor_inbox.setter
+    def actor_inbox(self, inbox: Cell) -> None:
+        self._inbox = inbox
 
     @property
     def is_started(self) -> bool:
         """Whether the actor was started."""
-        try:
-            object.__getattribute__(self, "actor_inbox")
-        except AttributeError:
-            return False
-        return True
+        return self._inbox is not None
 
     def notify(self, name: str, *args: Any, key: Hashable = None) -> None:
         """Send the client a notification. It never raises for a slow or dead client.

@@ -218,6 +218,8 @@ class Portal(Actor):
         match message:
             case m.BeginLogin():
                 return self._logins.begin(message.attempt)
+            case m.AvatarOpened():
+                return self._logins.avatar_opened(message.session)
             case m.AvatarGone():
                 return self._logouts.avatar_gone(message.session, message.cause)
             case m.EndSession():
@@ -228,8 +230,6 @@ class Portal(Actor):
                 return self._logins.opening.answered(message.attempt, message.answer)
             case m.PlaceClaimed(attempt, done):
                 return self._logins.placed(attempt, done)
-            case m.AvatarOpened(session):
-                return self._logins.avatar_opened(session)
             case m.GiveUpLogin(attempt):
                 return self._logins.give_up(attempt)
             case m.Challenged(attempt):

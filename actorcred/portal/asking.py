@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from typing import Any
 
@@ -28,8 +27,10 @@ class Asking(ActorRef[Any]):
 
     def deliver_if_alive(self, message: ControlMessage) -> None:
         """Have the portal handle a message, immediately if it runs here, unless it has stopped."""
-        with contextlib.suppress(pykka.ActorDeadError):
+        try:
             self.deliver(message, None)
+        except pykka.ActorDeadError:
+            return
 
     def _request(self, message: ControlMessage) -> Future[Any]:
         return self.ask(message, block=False)

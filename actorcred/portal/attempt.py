@@ -24,10 +24,14 @@ from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.sessions.ids import make_session_id
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.sessions.states import CHECKING, SessionEvent, State, step
 from actorcred.throttle import Turns
 
 __all__ = ["Attempt"]
+
+
+# See `CHECKING`.
+_PROVEN, _ADMITTED, _OPENED = SessionEvent.PROVEN, SessionEvent.ADMITTED, SessionEvent.OPENED
 
 
 class Attempt:
@@ -155,7 +159,7 @@ class Attempt:
         self.target = target
         self.interfaces = interfaces
         self.future = LoginFuture(portal, self)
-        self.state = State.CHECKING
+        self.state: State = CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
         self.kind = type(credentials).__name__
         self.deadline = 0.0
@@ -235,7 +239,7 @@ class Attempt:
 
     def proven(self, avatar_id: AvatarId) -> None:
         """Set the avatar id, and drop the credentials: secrets are not kept longer than needed."""
-        self.state = step(self.state, SessionEvent.PROVEN)
+        self.state = step(self.state, _PROVEN)
         self.credentials = self.exchange = None
         self._known = True
         self.avatar_id = avatar_id
@@ -258,7 +262,7 @@ class Attempt:
 
     def admit(self, mind: MindRef, shared: SharedAvatar[Session] | None) -> None:
         """Record that the login has a place, and set its minds."""
-        self.state = step(self.state, SessionEvent.ADMITTED)
+        self.state = step(self.state, _ADMITTED)
         self.mind = mind
         self.shared = shared
 
@@ -270,7 +274,7 @@ class Attempt:
     def succeed(self) -> Login:
         """Return the login, with which the caller must settle `future`."""
         assert self.session is not None
-        self.state = step(self.state, SessionEvent.OPENED)
+        self.state = step(self.state, _OPENED)
         session = self.session
         session.succeed()
         # Without the constructor's own Python frame.

@@ -19,7 +19,7 @@ from actorcred.identity import identity_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.pending_answer import Asked, PendingAnswer
+from actorcred.portal.pending_answer import ANSWERED, DOWN, PendingAnswer
 
 __all__ = ["Checking"]
 
@@ -53,9 +53,9 @@ class Checking:
         while (checker := attempt.next_checker()) is not None:
             answer = PendingAnswer(checker, attempt, self._tell)
             asked = answer.ask(Check(answer, attempt.credentials))
-            if asked is Asked.ANSWERED:
+            if asked is ANSWERED:
                 self.answered(attempt, answer)
-            if asked is not Asked.DOWN:
+            if asked is not DOWN:
                 return
             _note_down(attempt, checker)
         self._failed(attempt, attempt.failure())

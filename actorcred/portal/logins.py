@@ -49,7 +49,7 @@ from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.registry import FarPlace, Place, Registry
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import State
+from actorcred.sessions.states import CHECKING, State
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Logins"]
@@ -163,7 +163,7 @@ class Logins:
 
         What was answered at once needs no turn: no other login could come in between.
         """
-        if attempt.state is State.CHECKING:
+        if attempt.state is CHECKING:
             self._protection.turn_at_once(attempt)
 
     def _after_queue(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
@@ -184,7 +184,7 @@ class Logins:
 
     def answer(self, attempt: Attempt, go: Callable[[], object]) -> None:
         """Process a client's answer to a challenge when it is the login's turn."""
-        if attempt.state is not State.CHECKING:
+        if attempt.state is not CHECKING:
             go()  # the exchange only pretends to go on, so that the client learns nothing
             return
         self._in_turn(attempt, lambda _: go())
@@ -354,7 +354,7 @@ class Logins:
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """Fail a login, and release all that it holds."""
-        checked = attempt.state is not State.CHECKING
+        checked = attempt.state is not CHECKING
         if not checked:
             self._protection.failed(attempt, error)
         attempt.fail()
@@ -412,7 +412,7 @@ class Logins:
     def _do_without(self, attempt: Attempt, ref: ActorRef[Any]) -> None:
         if attempt.state is State.OPENING and ref is self._services.realm:
             self.fail(attempt, CheckerUnavailable("the realm is down"))
-        elif attempt.state is State.CHECKING and attempt.checker is ref:
+        elif attempt.state is CHECKING and attempt.checker is ref:
             self.checking.do_without(attempt)
 
     def revoke(self, checker: str, avatar_id: AvatarId) -> None:
@@ -426,7 +426,7 @@ class Logins:
             acting = attempt.identity if attempt.authorize_as else None
             if (
                 avatar_id in (attempt.avatar_id, None if acting is None else acting.avatar_id)
-                and attempt.state is not State.CHECKING
+                and attempt.state is not CHECKING
                 and self._services.name_of(attempt.checker) == checker
             ):
                 revoked = UnauthorizedLogin("the account was revoked during the login")

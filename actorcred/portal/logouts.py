@@ -25,7 +25,7 @@ from actorcred.realm import LogOut
 from actorcred.sessions.directory import Directory, Due
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import SessionEvent, State
+from actorcred.sessions.states import OPEN, SessionEvent, State
 
 __all__ = ["Logouts"]
 
@@ -92,7 +92,7 @@ class Logouts:
         """
         if done is not None:
             session.promise(done)
-        if session.state is not State.OPEN:
+        if session.state is not OPEN:
             return
         if session in self.moving:
             if self.moving[session] is None:
@@ -125,7 +125,7 @@ class Logouts:
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped, even if it was still open."""
-        if session.state is State.OPEN:
+        if session.state is OPEN:
             code = LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
             session.end_for(LogoutReason(code))
             self.begin_end(session)

@@ -18,7 +18,7 @@ from actorcred.names import ANONYMOUS
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.messages import SharedAvatarGone
 from actorcred.portal.options import PortalOptions
-from actorcred.portal.pending_answer import Asked, PendingAnswer, is_stop_of
+from actorcred.portal.pending_answer import ANSWERED, DOWN, PendingAnswer, is_stop_of
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.realm import Granted, RequestAvatar, examine
@@ -98,9 +98,9 @@ class Opening:
         answer = PendingAnswer(self._realm, attempt, self._steps.realm_answered)
         question = RequestAvatar(answer, attempt.avatar_id, mind, attempt.interfaces)
         asked = answer.ask(question)
-        if asked is Asked.ANSWERED:
+        if asked is ANSWERED:
             self.answered(attempt, answer)
-        elif asked is Asked.DOWN:
+        elif asked is DOWN:
             self._steps.fail(attempt, CheckerUnavailable("the realm is down"))
 
     def _start_mind(self, attempt: Attempt, target: Any) -> MindRef:

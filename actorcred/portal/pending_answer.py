@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from enum import Enum
 from threading import get_ident
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import pykka
 
@@ -15,7 +15,7 @@ from actorcred.errors import CheckerUnavailable
 from actorcred.realm import LogOut
 from actorcred.service import Question
 
-__all__ = ["Asked", "PendingAnswer", "is_stop_of"]
+__all__ = ["ANSWERED", "DOWN", "Asked", "PendingAnswer", "is_stop_of"]
 
 
 class Asker(Protocol):
@@ -35,6 +35,11 @@ class Asked(Enum):
     ANSWERED = "answered"
     LATER = "later"
     """The answer will arrive as a message."""
+
+
+DOWN: Final = Asked.DOWN
+ANSWERED: Final = Asked.ANSWERED
+_LATER: Final = Asked.LATER
 
 
 class PendingAnswer:
@@ -74,7 +79,7 @@ class PendingAnswer:
         self._cancelled = False
         # An answer on the asking thread, within the portal's turn, needs no message.
         self._asker = get_ident()
-        self._asked = Asked.LATER
+        self._asked: Asked = _LATER
 
     def ask(self, question: Question) -> Asked:
         """Ask; return whether the answer was immediate."""
@@ -82,7 +87,7 @@ class PendingAnswer:
             self.role.deliver(question, None)
         except pykka.ActorDeadError:
             self._attempt.awaited = None
-            return Asked.DOWN
+            return DOWN
         self._asker = 0
         return self._asked
 
@@ -102,7 +107,7 @@ class PendingAnswer:
         """Store what the role returned."""
         self._value = value
         if self._asker == get_ident():
-            self._asked = Asked.ANSWERED
+            self._asked = ANSWERED
         else:
             self._deliver()
 
@@ -110,7 +115,7 @@ class PendingAnswer:
         """Store what the role raised."""
         self._error = error
         if self._asker == get_ident():
-            self._asked = Asked.ANSWERED
+            self._asked = ANSWERED
         else:
             self._deliver()
 

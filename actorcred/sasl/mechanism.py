@@ -24,6 +24,11 @@ __all__ = [
 ]
 
 
+# In Python 3.11, an attribute of an enum takes six times as long as a name.
+_NEW = ExchangeState.NEW
+_CHALLENGE, _PRESENT, _FAIL = ExchangeEvent.CHALLENGE, ExchangeEvent.PRESENT, ExchangeEvent.FAIL
+
+
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """A challenge to be sent to the client.
@@ -42,7 +47,7 @@ class Credentials:
     Args:
         credentials: the credentials, for the portal.
         authorize_as: the user that the client wants to act as; "" for its own.
-        mechanism: the name of the mechanism; set by `ServerMechanism.step`.
+        mechanism: the name of the mechanism; `ServerMechanism.step` sets it if it is empty.
     """
 
     credentials: LoginCredentials
@@ -77,7 +82,7 @@ class ServerMechanism(ABC):
 
     def __init__(self, client: ClientInfo) -> None:
         self.client = client
-        self.state = ExchangeState.NEW
+        self.state: ExchangeState = _NEW
 
     @classmethod
     def kinds(cls) -> tuple[type, ...]:
@@ -105,13 +110,13 @@ class ServerMechanism(ABC):
             UnauthorizedLogin: if it has a name that no user can have.
         """
         # The state is that of a failure until `take` has returned.
-        before, self.state = self.state, step(self.state, ExchangeEvent.FAIL)
+        before, self.state = self.state, step(self.state, _FAIL)
         taken = self.take(data)
         self.state = step(
             before,
-            ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT,
+            _CHALLENGE if isinstance(taken, Challenge) else _PRESENT,
         )
-        if isinstance(taken, Credentials):
+        if isinstance(taken, Credentials) and not taken.mechanism:
             taken = Credentials(taken.credentials, taken.authorize_as, self.name)
         return taken
 

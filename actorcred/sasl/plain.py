@@ -34,7 +34,9 @@ class PlainServer(ServerMechanism):
             )
         authorize_as, username, password = parts
         return Credentials(
-            UsernamePassword(username, password, source=self.client.address), authorize_as
+            UsernamePassword(username, password, source=self.client.address),
+            authorize_as,
+            self.name,
         )
 
 

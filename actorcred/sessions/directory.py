@@ -20,6 +20,10 @@ NOTICE = 60.0
 """Seconds before the end of a proof at which the client is told."""
 
 
+# See `states.OPEN`.
+_OPENED, _END, _GONE = SessionEvent.OPENED, SessionEvent.END, SessionEvent.GONE
+
+
 class Due(Enum):
     """What is due for a session, if not its end."""
 
@@ -90,7 +94,7 @@ class Directory:
 
     def add(self, session: Session) -> None:
         """Add a session that was opened. A guest can only be found by `shareable` and `guests`."""
-        session.step(SessionEvent.OPENED)
+        session.step(_OPENED)
         if session.is_guest:
             self._guests.setdefault(session.avatar_id, {})[session.id] = session
             return
@@ -99,7 +103,7 @@ class Directory:
 
     def begin_end(self, session: Session) -> None:
         """Move a session to those that are ending; it can no longer be found."""
-        session.step(SessionEvent.END)
+        session.step(_END)
         if session.is_guest:
             self._remove_guest(session)
         else:
@@ -112,8 +116,8 @@ class Directory:
         """Remove an open session, no guest's, whose avatar has stopped already."""
         self._index.remove(session)
         self._forget_deadline(session)
-        session.step(SessionEvent.END)
-        session.step(SessionEvent.GONE)
+        session.step(_END)
+        session.step(_GONE)
 
     def guests(self) -> list[Session]:
         """Return the open sessions of clients of other machines; see `Guest`."""
@@ -134,7 +138,7 @@ class Directory:
 
     def gone(self, session: Session) -> None:
         """Remove a session that has ended completely."""
-        session.step(SessionEvent.GONE)
+        session.step(_GONE)
         ending = self._ending[session.avatar_id]
         ending.discard(session)
         if not ending:

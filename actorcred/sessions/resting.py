@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import weakref
 from abc import abstractmethod
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
+from actorcred.actors import ActorRef
 from actorcred.actors.cell import Cell
 from actorcred.sessions.sharing import SharedAvatar
 
 __all__ = ["Rest", "Resting"]
 
+
+R = TypeVar("R", bound=ActorRef[Any])
 
 _lock = threading.Lock()
 """Held while the mailbox of a sleeping avatar is dropped or made anew."""
@@ -24,38 +27,51 @@ class Rest(Protocol):
         """Return a new mailbox for the avatar, which wakes with its first message."""
 
 
-class Resting:
+class Resting(Generic[R]):
     """The part of a session that knows whether its avatar sleeps.
 
     If no one else refers to the mailbox of a sleeping avatar, it is dropped, and made anew when
     `avatar` is next used.
     """
 
-    __slots__ = ("_rest", "avatar")
+    __slots__ = ("_avatar", "_rest")
 
-    avatar: Any
     last_seen: float
+    _avatar: Any
+    """The ref to the avatar; None if its mailbox was dropped."""
     _rest: Rest | Cell | None
     """What is kept of a sleeping avatar, or the mailbox of one that has ended."""
 
-    def __getattr__(self, name: str) -> Any:
-        """Make a new ref to a sleeping avatar whose mailbox was dropped."""
-        if name != "avatar":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    # No `__getattr__`, which would make all other attributes slower.
+    @property
+    def avatar(self) -> R:
+        """The client's ref to the avatar; it works while the session is open."""
+        ref: R | None = self._avatar
+        return self._new_ref() if ref is None else ref
+
+    @avatar.setter
+    def avatar(self, ref: R) -> None:
+        self._avatar = ref
+
+    def _new_ref(self) -> R:
+        """Return a new ref to a sleeping avatar whose mailbox was dropped."""
         with _lock:
             rest = self._rest
-            if rest is None:  # another thread was faster, or there is no avatar yet
-                return object.__getattribute__(self, name)
+            if rest is None:
+                if self._avatar is not None:  # another thread was faster
+                    return self._avatar  # type: ignore[no-any-return]
+                raise AttributeError(f"{self!r} has no avatar yet", name="avatar", obj=self)
             if isinstance(rest, Cell):
                 return self._ref_to(rest)
             self._rest = None
             mailbox = rest.mailbox()
-            ref = self.avatar = self._ref_to(mailbox)
+            ref: R = self._ref_to(mailbox)
+            self._avatar = ref
             mailbox.watch(self)
             return ref
 
     @abstractmethod
-    def _ref_to(self, mailbox: Cell) -> Any:
+    def _ref_to(self, mailbox: Cell) -> R:
         """Return a ref for the client."""
 
     @abstractmethod
@@ -98,21 +114,21 @@ class Resting:
         with _lock:
             if self._rest is None:
                 self._rest = self.avatar.actor_inbox
-                del self.avatar
+                self._avatar = None
 
     def let_go(self) -> None:
         """Drop the mailbox of a sleeping avatar, unless someone else refers to it."""
         with _lock:
             if self._rest is not None or self.shared is not None:
                 return
-            ref = self.avatar
+            ref = self._avatar
             if not ref.actor_inbox.asleep or ref.actor_inbox.watchers is not self:
                 return
             rest = ref.actor_inbox.blueprint
             referred, used = weakref.ref(ref), weakref.ref(ref.actor_inbox)
-            del ref, self.avatar
+            ref = self._avatar = None
             mailbox = used()
             if mailbox is None:
                 self._rest = rest
             else:
-                self.avatar = referred() or self._ref_to(mailbox)
+                self._avatar = referred() or self._ref_to(mailbox)

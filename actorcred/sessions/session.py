@@ -27,7 +27,7 @@ from actorcred.sessions.proof import Expiry, Proof, age_of, renewed
 from actorcred.sessions.resting import Resting
 from actorcred.sessions.seldom import Seldom
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.sessions.states import OPEN, OPENING, SessionEvent, State, step
 
 __all__ = ["AvatarRef", "Session", "SessionOwner"]
 
@@ -61,7 +61,7 @@ _NEVER_IDLE = math.inf
 """The time at which a session was last seen that has no idle timeout."""
 
 
-class Session(Resting, Guarded, Generic[Interface_co]):
+class Session(Resting["AvatarRef[Interface_co]"], Guarded, Generic[Interface_co]):
     """The session of a logged-in client, as in `Login.session`. Only the portal creates sessions.
 
     `Session[Player]` is one whose client uses its avatar as a `Player`.
@@ -89,7 +89,6 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         last_seen: when the client last used it, on the portal's clock.
     """
 
-    avatar: AvatarRef[Interface_co]
     _log_out = Seldom[tuple[ActorRef[Any], Callable[[], object]]]()
     _notes = Seldom[dict[str, Any]]()
     _shared = Seldom["SharedAvatar[Session]"]()
@@ -137,7 +136,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         self.checker = checker
         self.fence = fence
         self.mind = mind
-        self.state = State.OPENING
+        self.state: State = OPENING
         self.since = time.time()
         self.opened = self.last_seen = owner.now()
         self.bucket: Any = None  # where the directory watches the session's deadline
@@ -147,7 +146,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         self.reason: LogoutReason | None = None
         self.suspension: Callable[[], float] | None = None
         self._seldom: dict[str, Any] | None = None
-        self._rest = None
+        self._avatar = self._rest = None
 
     def _ref_to(self, mailbox: Cell) -> AvatarRef[Any]:
         return AvatarRef(ActorRef(mailbox), self)
@@ -182,7 +181,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
     @property
     def is_open(self) -> bool:
         """Whether the client is logged in."""
-        return self.state is State.OPEN
+        return self.state is OPEN
 
     def sleep(self) -> Future[bool]:
         """Put the avatar to sleep until its next message; see `Avatar.snapshot`.
@@ -457,7 +456,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
             CallError: if the client may not call the method.
         """
         session = self.session
-        if session.state is not State.OPEN:
+        if session.state is not OPEN:
             self._answer_dead(reply)
             return
         session.check(message)
@@ -476,7 +475,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
         session, mailbox = self.session, self.actor_inbox
         demands = demands_of(session.interface)
         if (
-            session.state is not State.OPEN
+            session.state is not OPEN
             or (session.suspension is not None and session.suspension())
             or (demands is not None and name in demands)
             or mailbox.stopped

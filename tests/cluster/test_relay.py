@@ -217,7 +217,7 @@ async def test_a_failed_resume_leaves_the_connection_as_it_was(nats_server: Nats
         said = {message[1]: message[2:] for message in await answers(reader, 2)}
         assert [said[number][0]["code"] for number in (1, 2)] == ["refused", "not-logged-in"]
         writer.write(request(3, "cred.login", "PLAIN", b"\0ann\0s3cret"))
-        (answer,) = await answers(reader, 1)
+        answer, *_ = await answers(reader, 1)
         assert answer[3]["avatar_id"] == "ann"
         assert node_of(answer[3]["token"]) == b.cluster.node
         writer.write(request(4, "cred.logout"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Union
@@ -112,8 +113,7 @@ class WireLimits:
             elif kind is dict:
                 if len(value) > self.keys:
                     raise ProtocolError(f"a map has more than {self.keys} entries")
-                check_keys(value)
-                self._check(value, depth - 1)
+                check_keys(value, self.string)
                 self._check(value.values(), depth - 1)
 
 
@@ -123,17 +123,24 @@ LONG = 256
 """Bytes. The maps of longer MessagePack messages are checked before the message is decoded."""
 
 
-def check_keys(keys: Iterable[Any]) -> None:
-    """Check the types of a map's keys, against keys made to collide.
+def check_keys(keys: Iterable[Any], longest: float = math.inf) -> None:
+    """Check the types of a map's keys, against keys made to collide, and their lengths.
 
     A client cannot predict the hashes of strings and bytes, and few numbers share one.
 
+    Args:
+        keys: the keys.
+        longest: the largest length of strings and bytes.
+
     Raises:
-        ProtocolError: if one of them is an array or another compound value.
+        ProtocolError: if one of them is an array or another compound value, or too long.
     """
     for key in keys:
-        if type(key) not in _KEYS:
+        kind = type(key)
+        if kind not in _KEYS:
             raise ProtocolError("the key of a map is neither a string nor bytes nor a number")
+        if (kind is str or kind is bytes) and len(key) > longest:
+            raise ProtocolError(f"a string or binary is longer than {longest}")
 
 
 def check_maps(data: bytes | memoryview, most: int) -> None:

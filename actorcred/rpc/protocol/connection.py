@@ -25,7 +25,7 @@ from actorcred.rpc.protocol.codec import (
     WireLimits,
     check_maps,
 )
-from actorcred.rpc.protocol.faults import FaultForm, fault_of
+from actorcred.rpc.protocol.faults import MAP, FaultForm, fault_of
 
 __all__ = ["PREFIX", "Connection", "Excess"]
 
@@ -84,7 +84,7 @@ class Connection:
     ) -> None:
         self.codec = codec
         self.limits = limits
-        self.errors = FaultForm.MAP
+        self.errors: FaultForm = MAP
         self.framed = framed
         self._closed = False
         self._last_id = 0

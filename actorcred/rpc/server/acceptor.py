@@ -11,7 +11,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from actorcred.errors import ActorcredError
@@ -37,8 +37,15 @@ PAUSE = 0.5
 
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Serve = Callable[[socket.socket, Place, ClientInfo], Coroutine[Any, Any, None]]
-"""Sets up the connection of an accepted socket, given its place and where the client comes from."""
+Serve = Callable[[socket.socket, Place, ClientInfo], Coroutine[Any, Any, object] | None]
+"""Sets up the connection of an accepted socket, given its place and where the client comes from.
+
+If that takes longer, it returns a coroutine.
+"""
+
+HOST = socket.gethostname()
+
+_ANY = frozenset({"0.0.0.0", "::"})
 
 
 class _Refused(Exception):
@@ -84,10 +91,19 @@ class Acceptor:
         self._versions = None if wanted is None else VERSIONS[wanted]
         # HTTP proxies report their clients with the requests.
         self._reads_headers = address.kind in {"ws", "wss"}
-        self._opening: set[asyncio.Task[None]] = set()
+        self._transport = "websocket" if self._reads_headers else address.kind
+        self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
         sock.setblocking(False)
+        name = sock.getsockname()
+        # All connections share one string, unless it listens on several addresses.
+        self._local = "" if isinstance(name, tuple) and name[0] in _ANY else _shown(name)
+        self._family, self._type, self._proto = sock.family, sock.type, sock.proto
+        if address.kind != "unix":
+            # Connections inherit it: small messages do not wait until those before them have been
+            # acknowledged. Asyncio sets it only for sockets whose protocol number is known.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listen()
 
     def close(self) -> None:
@@ -112,7 +128,7 @@ class Acceptor:
             if self._closed:
                 return
             try:
-                stream, address = self._socket.accept()
+                stream, address = self._accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -121,6 +137,11 @@ class Acceptor:
                     return
                 continue  # this client has disconnected, or a firewall blocks it
             self._take(stream, address)
+
+    def _accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; as `socket.accept`, which converts numbers to enums each time."""
+        number, address = self._socket._accept()  # type: ignore[attr-defined]
+        return socket.socket(self._family, self._type, self._proto, fileno=number), address
 
     def _wait(self, error: OSError) -> None:
         """Stop accepting for a while. Descriptors become available when connections end."""
@@ -141,9 +162,22 @@ class Acceptor:
             return
         stream.setblocking(False)
         port = address[1] if isinstance(address, tuple) else 0
-        peer = ClientInfo(address=host, port=port, protocol="rpc")
-        set_up = self._serve if self._versions is None else self._serve_reported
-        task = self._hub.loop.create_task(set_up(stream, place, peer))
+        peer = ClientInfo(
+            address=host,
+            port=port,
+            protocol="rpc",
+            transport=self._transport,
+            local=self._local or _reached(stream),
+        )
+        try:
+            set_up = self._serve if self._versions is None else self._serve_reported
+            work = set_up(stream, place, peer)
+        except Exception as error:
+            self._failed(stream, place, host, error)
+            return
+        if work is None:
+            return
+        task = self._hub.loop.create_task(work)
         # For the handshake. The connection sets its own when it is served.
         place.yields = task.cancel
         self._opening.add(task)
@@ -167,19 +201,27 @@ class Acceptor:
         client = by_proxy_header(peer, header)
         if not self._is_followed(client) and not self._hub.move(place, client):
             raise _Refused
-        await self._serve(stream, place, client)
+        work = self._serve(stream, place, client)
+        if work is not None:
+            await work
 
     def _is_followed(self, client: ClientInfo) -> bool:
         """Return whether a client is an HTTP proxy, which will report its own client."""
         return self._reads_headers and self._hub.trusts(client.address)
 
     def _opened(
-        self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[None]
+        self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[object]
     ) -> None:
         self._opening.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is None and not task.cancelled():
-            return
+        if task.cancelled():
+            self._failed(stream, place, host, None)
+        elif (error := task.exception()) is not None:
+            self._failed(stream, place, host, error)
+
+    def _failed(
+        self, stream: socket.socket, place: Place, host: str, error: BaseException | None
+    ) -> None:
+        """Close a connection that could not be set up; without an error if that was cancelled."""
         if isinstance(error, ProxyHeaderError):
             self._hub.portal.publish(ConnectionBroken(stranger(host), str(error)))
         elif isinstance(error, OSError):
@@ -192,3 +234,19 @@ class Acceptor:
             logger.error("A connection could not be opened: %s", type(error).__name__)
         place.leave()
         stream.close()
+
+
+def _reached(stream: socket.socket) -> str:
+    """Return the address and port of the server that a client has reached."""
+    try:
+        return _shown(stream.getsockname())
+    except OSError:  # some systems do not know it if the connection was reset
+        return HOST
+
+
+@lru_cache(64)
+def _shown(name: Any) -> str:
+    """Return the name of a socket for display."""
+    if not isinstance(name, tuple):
+        return HOST
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

@@ -7,7 +7,7 @@ The signatures are those of the protocol, after the peer as the first parameter;
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from actorcred.actors import Future
@@ -26,7 +26,7 @@ from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
 from actorcred.rpc.protocol.connection import PREFIX
-from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.protocol.faults import FORMS
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.events import SessionResumed
@@ -81,7 +81,7 @@ def login(
         raise CallError("this connection is logged in, or resumes a session", CallCode.OUT_OF_ORDER)
     wishes = options or LoginOptions()
     peer.client = _named(peer.client, wishes.client)
-    errors = FaultForm(wishes.errors)
+    errors = FORMS[wishes.errors]
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.hub.draining:
         raise _told(peer, _going_down(peer), mechanism)
@@ -97,9 +97,7 @@ def login(
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
         channel.open(granted.session)
         # Not before the answer is sent: the notifications that the channel has kept follow it.
-        return _enter(peer, channel, wishes.heartbeat), lambda: peer.hub.loop.call_soon(
-            channel.attach, peer, 0
-        )
+        return _enter(peer, channel, wishes.heartbeat), partial(channel.attach, peer, 0)
 
     return _begin(peer, mechanism, decide, consent).say(initial)
 
@@ -179,7 +177,7 @@ def _named(client: ClientInfo, said: list[str] | dict[str, str] | str) -> Client
     if not any(words):
         return client
     name, version = words[0], " ".join(words[1:])
-    return replace(client, name=name[:LONGEST_NAME], version=version[:LONGEST_NAME])
+    return client.named(name[:LONGEST_NAME], version[:LONGEST_NAME])
 
 
 def _enter(peer: ServerConnection, channel: SessionChannel, heartbeat: bool) -> dict[str, Any]:
@@ -251,7 +249,7 @@ def continue_session(
     told = _enter(peer, channel, heartbeat)
     told["refresh"] = missed
     here, before = peer.client, session.client
-    session.moved(replace(here, name=before.name, version=before.version))
+    session.moved(here.named(before.name, before.version))
     hub.portal.publish(
         SessionResumed(
             session.id,

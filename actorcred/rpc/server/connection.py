@@ -109,7 +109,7 @@ class ServerConnection(Held):
         self._due = False  # whether the hub will have the output written
         self.drained: Future[None] | None = None
         """A future that is done when the client can receive more; None if it can now."""
-        self.heard = hub.loop.time()
+        self.heard = place.since
         self._throttled = False
         self._stall: Stall | None = None
         self._flow: Flow | None = Flow(EARLY_BYTES_PER_SECOND, EARLY_BYTES, self.heard)
@@ -139,13 +139,16 @@ class ServerConnection(Held):
                     self._request(message)
                 else:
                     self._take(message)
-            self._slow_down(len(data))
+            if self._flow is not None:
+                self._slow_down(len(data))
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
             # Also what has waited: the answers must not wait for the output of other connections.
             if self._out is gathered:
-                self.flush()
+                self._out = None
+                if gathered:
+                    self.transport.write(gathered)
 
     def _slow_down(self, size: int) -> None:
         if self._flow is not None and (wait := self._flow.spend(size, self.heard)):
@@ -250,7 +253,7 @@ class ServerConnection(Held):
         """Handle a request that is no call of the avatar."""
         if request.method.startswith(PREFIX):
             answer = self._reserved(request)
-            self._reply_to(request).settle(answer)
+            Reply(self, request.id, request.method).settle(answer)
             if request.method in self.hub.commands.logins and self.channel is None:
                 self._hold_until(answer)
         elif self.channel is None:
@@ -433,12 +436,7 @@ class ServerConnection(Held):
     # -- limits ------------------------------------------------------------------------------------
 
     def speak(self, errors: FaultForm, *, answers_only: bool) -> None:
-        """Set what the client accepts from now on.
-
-        Args:
-            errors: the form of errors.
-            answers_only: whether it accepts only answers.
-        """
+        """Set the form of errors, and whether the client accepts only answers, from now on."""
         self.connection.errors = errors
         self.answers_only = answers_only
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from actorcred.actors import Future
+from actorcred.actors import CancelledError, Future
 from actorcred.errors import CallCode, CallError, ProtocolError, UnauthorizedLogin
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
@@ -46,6 +47,8 @@ class Dialogue:
         self._over = False
         self._decision: Future[Any] | None = None
         self._text = False
+        self._speaking = False
+        """Whether the answer of `say` has not been returned yet."""
 
     @property
     def waits_for_client(self) -> bool:
@@ -70,11 +73,13 @@ class Dialogue:
         if isinstance(data, bytes | str) and len(data) > LONG:
             self._deny_source()  # before names are prepared, which takes long for some
         answer = self._answer = Future()
+        self._speaking = True
         try:
             message = self._decoded(data)
             self._act(self._stepper.receive(message))
         except Exception as error:
             self._failed(error)
+        self._speaking = False
         return answer
 
     def _deny_source(self) -> None:
@@ -132,7 +137,7 @@ class Dialogue:
         if exchange is not None:
             exchange.on_challenge = lambda challenge: hub.here(self._challenged, challenge)
         decision = self._decision = self._decide(step)
-        decision.add_done_callback(lambda done: hub.here(self._decided, done))
+        decision.add_done_callback(partial(hub.here, self._decided))
 
     def _challenged(self, challenge: bytes) -> None:
         if not self._over:
@@ -144,10 +149,12 @@ class Dialogue:
             answer.settle({"challenge": self.encoded(challenge)})
 
     def _decided(self, done: Future[Any]) -> None:
-        if self._over or done.cancelled():
+        if self._over:
             return
         try:
             decision = done.get()
+        except CancelledError:
+            return
         except UnauthorizedLogin as error:
             self._act(self._stepper.refused(error))
         except Exception as error:
@@ -165,7 +172,10 @@ class Dialogue:
         self._end()
         if answer is not None:
             answer.settle(told)
-        afterwards()
+        if self._speaking:  # the answer will be sent when it is returned
+            self._peer.hub.loop.call_soon(afterwards)
+        else:
+            afterwards()
 
     def _refuse(self, error: Exception) -> None:
         self._peer.close_if_denied(error)

@@ -27,10 +27,11 @@ class Early:
         memory: bytes that they may take.
     """
 
-    __slots__ = ("_backlog", "messages")
+    __slots__ = ("_backlog", "_bounds", "messages")
 
     def __init__(self, count: int, memory: int = EARLY_MEMORY) -> None:
-        self._backlog = Backlog(count, memory)
+        self._bounds = count, memory
+        self._backlog: Backlog | None = None  # most clients send nothing meanwhile
         self.messages: list[Request | NotificationMessage] = []
         """The waiting messages, in order of arrival."""
 
@@ -40,6 +41,8 @@ class Early:
         Raises:
             CallError: if too much waits already.
         """
+        if self._backlog is None:
+            self._backlog = Backlog(*self._bounds)
         if not self._backlog.enter(weigh(message.params)):
             raise CallError(
                 "too many messages wait for the login or a move", CallCode.TOO_MANY_REQUESTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 from actorcred.actors import Future
@@ -53,7 +54,14 @@ class Held:
         """Let further messages wait until the answer to a step of a login is sent."""
         if not answer.done():
             self._early = Early(self.connection.limits.pending)
-            answer.add_done_callback(lambda _: self.hub.here(self.hub.loop.call_soon, self.release))
+            answer.add_done_callback(partial(self.hub.here, self._answered))
+
+    def _answered(self, _: object) -> None:
+        """Handle the messages that waited for an answer, if there are any, in another turn."""
+        if self._early is not None and self._early.messages:
+            self.hub.loop.call_soon(self.release)
+        else:
+            self._early = None
 
     def release(self) -> None:
         """Handle the messages that waited. Their rate was checked when they arrived."""

@@ -209,14 +209,14 @@ class Hub:
         return None
 
     def _enter(self, source: str, now: float) -> str | None:
+        admission = self.admission
+        if not admission.is_half_full:  # nearly always, and a random number takes a system call
+            return admission.enter(source, 1.0)
         chance = self._random.random()
-        if (
-            self.admission.source_is_full(source) is None
-            and self.admission.is_crowded(chance) is not None
-        ):
+        if admission.source_is_full(source) is None and admission.is_crowded(chance) is not None:
             # End a silent connection rather than refuse one that might be a user. Otherwise silent
             # ones could keep all others out.
-            ended = self.admission.make_room(now)
+            ended = admission.make_room(now)
             if ended is not None:
                 self.portal.publish(
                     ConnectionBroken(
@@ -225,7 +225,7 @@ class Hub:
                     )
                 )
                 chance = 1.0
-        return self.admission.enter(source, chance)
+        return admission.enter(source, chance)
 
     def spare_descriptors(self, used: int) -> bool:
         """Return whether enough file descriptors are left to serve a connection.
@@ -241,8 +241,10 @@ class Hub:
     def enter(self, peer: Peer) -> None:
         """Add a connection."""
         self.peers[peer] = None
-        self._nobody.clear()
-        self.sweep()
+        if len(self.peers) == 1:
+            self._nobody.clear()
+        if self._timer is None:
+            self._sweep_later()
 
     def leave(self, peer: Peer) -> None:
         """Remove a connection."""

@@ -8,9 +8,8 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.output_queues import untaken
+from actorcred.rpc.server.sockets import SocketTransport
 from actorcred.sasl.binding import served_binding, tls_info
 from actorcred.sasl.scram import end_point_binding, has_scram
 
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 
-HOST = socket.gethostname()
-
 _END = "-----END CERTIFICATE-----"
 
 RECEIVE_BUFFER = 128 * 1024
@@ -53,13 +51,12 @@ BACKLOG = 4096
 
 
 class StreamTransport(asyncio.BufferedProtocol):
-    """The transport of one connection.
+    """The transport of one connection, around one of asyncio's.
 
     Args:
         hub: the hub of the server.
-        protocol: "tcp", "tls" or "unix".
         place: its place in the limits.
-        client: where the client comes from, without the transport.
+        client: where the client comes from.
         binding: the data for channel binding; None without.
 
     Attributes:
@@ -67,7 +64,6 @@ class StreamTransport(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_buffer",
         "_full",
         "_held",
         "_hub",
@@ -79,15 +75,13 @@ class StreamTransport(asyncio.BufferedProtocol):
     def __init__(
         self,
         hub: Hub,
-        protocol: str,
         place: Place,
         client: ClientInfo,
         binding: tuple[str, bytes] | None = None,
     ) -> None:
         self._hub = hub
-        self._start: tuple[str, Place, ClientInfo, tuple[str, bytes] | None] | None
-        self._start = protocol, place, client, binding  # until the connection is established
-        self._buffer = receive_buffer()
+        self._start: tuple[Place, ClientInfo, tuple[str, bytes] | None] | None
+        self._start = place, client, binding  # until the connection is established
         self._transport: asyncio.Transport | None = None
         self._full = False
         """Whether nothing is read from the client, since it does not read."""
@@ -95,36 +89,48 @@ class StreamTransport(asyncio.BufferedProtocol):
         """Ends a pause in reading from a client that has sent too much."""
         self.peer: ServerConnection | None = None
 
-    # -- called by asyncio -------------------------------------------------------------------------
+    # -- called by asyncio, or by a `SocketTransport` ----------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to serve the connection."""
-        stream = self._transport = cast("asyncio.Transport", transport)
+        """Start to serve the connection, after a handshake if there is TLS."""
+        stream = cast("asyncio.Transport", transport)
         stream.set_write_buffer_limits(high=self._hub.options.write_buffer)
-        tls = stream.get_extra_info("ssl_object")
-        # Not with the address of the transport, which has none if the connection was reset.
+        self.begin(stream, stream.get_extra_info("ssl_object"))
+
+    def begin(self, transport: asyncio.Transport, tls: ssl.SSLObject | None = None) -> None:
+        """Start to serve the connection.
+
+        Args:
+            transport: what carries it.
+            tls: the TLS of the connection; None without.
+        """
+        self._transport = transport
         assert self._start is not None
-        protocol, place, known, binding = self._start
+        place, client, binding = self._start
         self._start = None
-        client = replace(
-            known,
-            transport=protocol,
-            local=known.local or _local_of(stream.get_extra_info("sockname")),
-            encrypted=tls is not None or known.encrypted,
-            tls=tls_info(tls, binding),
-        )
+        if tls is not None:
+            client = replace(client, encrypted=True, tls=tls_info(tls, binding))
         self.peer = ServerConnection(
             self._hub, self, Connection(limits=self._hub.options.wire), client, place
         )
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer for received data."""
-        return self._buffer
+        return receive_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle received data."""
         if self.peer is not None:
-            self.peer.received(bytes(self._buffer[:nbytes]))
+            self.peer.received(bytes(receive_buffer()[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        """Handle received data. An exception closes the connection."""
+        peer = self.peer
+        if peer is not None:
+            try:
+                peer.received(data)
+            except Exception as error:
+                self._hub.give_up(peer, error)
 
     def pause_writing(self) -> None:
         """Hold notifications back, and stop reading from a client that does not read."""
@@ -205,7 +211,6 @@ class StreamListener:
 
     Args:
         hub: the hub of the server.
-        kind: "tcp", "tls" or "unix".
         context: the TLS settings; None without TLS.
         binding: the data for channel binding; None without.
     """
@@ -213,12 +218,10 @@ class StreamListener:
     def __init__(
         self,
         hub: Hub,
-        kind: str,
         context: ssl.SSLContext | None = None,
         binding: tuple[str, bytes] | None = None,
     ) -> None:
         self._hub = hub
-        self._kind = kind
         self._binding = binding
         timeout = hub.options.login_timeout
         self._tls: dict[str, Any] = {}
@@ -229,9 +232,19 @@ class StreamListener:
                 "ssl_shutdown_timeout": timeout,
             }
 
-    async def open(self, stream: socket.socket, place: Place, client: ClientInfo) -> None:
-        """Set up a connection."""
-        wire = StreamTransport(self._hub, self._kind, place, client, self._binding)
+    def open(
+        self, stream: socket.socket, place: Place, client: ClientInfo
+    ) -> Coroutine[Any, Any, object] | None:
+        """Set up a connection: now, or by the coroutine that is returned."""
+        hub, wire = self._hub, StreamTransport(self._hub, place, client, self._binding)
+        if self._tls:
+            return self._open_tls(stream, wire)
+        transport = SocketTransport(hub.loop, stream, wire, hub.options.write_buffer)
+        wire.begin(transport)
+        transport.resume_reading()
+        return None
+
+    async def _open_tls(self, stream: socket.socket, wire: StreamTransport) -> None:
         try:
             await self._hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
         except asyncio.CancelledError:
@@ -246,17 +259,6 @@ def _keep_alive(sock: socket.socket) -> None:
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, name):  # each system has some of them
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-@lru_cache(64)
-def _local_of(name: Any) -> str:
-    """Return the address and port of the server that a client has reached, from its socket's name.
-
-    All connections share one string.
-    """
-    if not isinstance(name, tuple):
-        return HOST
-    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def server_context(address: Address) -> ssl.SSLContext:
@@ -315,9 +317,9 @@ def listen(
         context = server_context(address)
     sock = sock or bind(address, reuse_port=hub.options.reuse_port)
     if address.kind == "unix":
-        return Acceptor(hub, sock, StreamListener(hub, "unix").open, address), address
+        return Acceptor(hub, sock, StreamListener(hub).open, address), address
     binding = None if context is None else _binding_of(address) or served_binding(context)
-    stream = StreamListener(hub, address.kind, context if address.kind == "tls" else None, binding)
+    stream = StreamListener(hub, context if address.kind == "tls" else None, binding)
     return Acceptor(hub, sock, stream.open, address), Address(
         address.kind, address.host, sock.getsockname()[1], address.path
     )

@@ -8,12 +8,10 @@ import msgspec
 
 from actorcred.errors import CallCode, CallError
 from actorcred.rpc.protocol.codec import weigh
-from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.protocol.faults import FORMS, FaultForm
 
 __all__ = ["LoginOptions"]
 
-
-_FORMS = [str(form) for form in FaultForm]
 
 LARGEST_INFO = 4096
 """Bytes of memory of the option `info`, which is kept as long as the session."""
@@ -50,8 +48,8 @@ class LoginOptions(msgspec.Struct):
 
     def __post_init__(self) -> None:
         # Not checked by the decoder, whose error names neither the option nor the allowed values.
-        if self.errors not in _FORMS:
-            forms = ", ".join(_FORMS)
+        if self.errors not in FORMS:
+            forms = ", ".join(FORMS)
             raise CallError(
                 f"the option errors must be one of {forms}, not {self.errors[:20]!r}",
                 CallCode.BAD_ARGUMENTS,

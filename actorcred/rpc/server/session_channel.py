@@ -390,10 +390,11 @@ class SessionChannel(MovableChannel):
             )
         self.lost_at = None
         self._hub.lost_channels.discard(self)
-        self.acknowledge(last_seen)
-        self._send_kept(peer)
-        if not self._keeps:
-            self._kept = None
+        if self._kept is not None:
+            self.acknowledge(last_seen)
+            self._send_kept(peer)
+            if not self._keeps:
+                self._kept = None
 
     def _send_kept(self, peer: Line) -> None:
         """Send what waits for the client, except for what this connection's codec cannot encode."""

@@ -28,7 +28,7 @@ from actorcred import (
     UsernamePassword,
     rpc,
 )
-from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, tune_gc
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.rpc import Rates, ServerOptions
 from tests.benchmarks.measure import raise_descriptor_limit, run_on_loop
@@ -149,6 +149,7 @@ async def main(scheme: str, *hashed: str) -> None:
     server = await rpc.serve(
         portal, f"{scheme}:127.0.0.1:0", options=options, context=certificate(scheme)
     )
+    tune_gc()  # as docs advise, and as the command does
     print(server.addresses[0].port, os.getpid(), flush=True)
     await server.wait_closed()
 

@@ -82,6 +82,18 @@ async def test_notifications_that_are_sent_with_the_login_wait_for_it_too() -> N
 
 
 @on_loop
+async def test_what_the_login_has_notified_arrives_before_the_answers_to_such_calls() -> None:
+    async with slow_login() as (_, here, login, decisions):
+        (call,) = here.send(("tell", 1))
+        decisions[0].settle("slow")
+        await here.answer(call)
+        assert [
+            message.id if isinstance(message, Response) else message.method  # type: ignore[union-attr]
+            for message in here.heard
+        ] == [login, "welcome", "tick", call]
+
+
+@on_loop
 async def test_calls_that_are_sent_with_a_login_in_vain_are_not_carried_out() -> None:
     async with slow_login() as (game, here, login, decisions):
         ignored = game.hub.ignored_notices

@@ -11,7 +11,14 @@ import pytest
 from tests.rpc.stage import on_loop, stage
 
 COUNT = 40
-OURS = {"MindRef", "ServerConnection", "Session", "SessionChannel", "StreamTransport"}
+OURS = {
+    "MindRef",
+    "ServerConnection",
+    "Session",
+    "SessionChannel",
+    "SocketTransport",
+    "StreamTransport",
+}
 
 
 def kinds() -> Counter[str]:

@@ -15,7 +15,7 @@ from actorcred.errors import ActorcredError
 from actorcred.rpc import ServerOptions
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.listeners import bind, reserve
-from tests.rpc.stage import Game, on_loop
+from tests.rpc.stage import Game, on_both_loops, on_loop
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the rules of Linux")
 
@@ -92,6 +92,22 @@ async def test_a_server_can_listen_on_sockets_that_were_there_before(tmp_path: P
     await server.close()
     assert sock.fileno() == -1
     assert path.exists()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "ws"])
+@on_both_loops
+async def test_small_messages_do_not_wait_for_acknowledgements(kind: str) -> None:
+    server = await served()
+    with socket.create_server(("127.0.0.1", 0)) as sock:  # without an option of ours
+        where = await server.listen(f"{kind}:127.0.0.1:0", sock=sock)
+        async with await rpc.connect(where, "ann", "s3cret"):
+            (peer,) = server.hub.peers
+            stream = peer.transport
+            if kind == "ws":
+                stream = peer.transport._visitor  # type: ignore[attr-defined]
+            used = stream._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await server.close()
 
 
 @linux

@@ -14,6 +14,7 @@ import msgpack
 import pytest
 
 from actorcred.rpc.server.connection import ServerConnection
+from actorcred.rpc.server.listeners import StreamTransport
 from actorcred.sessions.session import Session
 from tests.rpc.stage import Recorder, WireStage, on_both_loops, plain, reset, stage
 
@@ -106,6 +107,43 @@ async def test_a_fault_of_one_connection_closes_it_and_is_logged_once(
         await heard.until(lambda events: ("heard", "one") in events)
         await game.until(lambda: len(game.hub.peers) == 1)
         assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+@on_both_loops
+async def test_a_fault_in_handling_what_a_client_sends_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stage("tcp", grace=0) as game:
+        client = await game.connect()
+        reader, writer = await game.raw()
+        received = ServerConnection.received
+
+        def fail(peer: ServerConnection, data: bytes) -> None:
+            if data == b"a fault":
+                raise MemoryError("a fault that nobody foresaw")
+            received(peer, data)
+
+        monkeypatch.setattr(ServerConnection, "received", fail)
+        writer.write(b"a fault")
+        assert await reader.read() == b""
+        assert await client.call("echo", 1) == 1
+
+
+@on_both_loops
+async def test_a_connection_that_cannot_be_set_up_is_closed_and_gives_up_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stage("tcp") as game:
+
+        def fail(*_: object) -> None:
+            raise MemoryError("a fault that nobody foresaw")
+
+        monkeypatch.setattr(StreamTransport, "begin", fail)
+        reader, _ = await game.raw()
+        assert await reader.read() == b""
+        assert game.hub.admission.connections == 0
+        monkeypatch.undo()
+        assert (await game.connect()).avatar_id == "ann"
 
 
 @on_both_loops
