@@ -147,14 +147,15 @@ class SocketTransport(asyncio.Transport):
         except OSError as error:
             self._fail(error)
             return
+        if not self._unsent:
+            # Before the reader is told, which may write to a client that is gone, or close.
+            self._loop.remove_writer(self._fd)
         if self._full and len(self._unsent) <= self._high // 4:
             self._full = False
             self._reader.resume_writing()
-        if not self._unsent and not self._lost:
-            self._loop.remove_writer(self._fd)
-            if self._closing:
-                self._stop()
-                self._end(None)
+        if self._closing and not self._unsent and not self._lost:
+            self._stop()
+            self._end(None)
 
     # -- the end -----------------------------------------------------------------------------------
 
