@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Protocol
 
 __all__ = ["Reader", "SocketTransport"]
@@ -54,6 +55,7 @@ class SocketTransport(asyncio.Transport):
         "_reader",
         "_reads",
         "_socket",
+        "_stops",
         "_unsent",
     )
 
@@ -67,6 +69,8 @@ class SocketTransport(asyncio.Transport):
         self._high = high
         self._unsent: bytes | bytearray = b""
         self._full = self._closing = self._lost = self._reads = False
+        # Uvloop calls a reader once more when the connection was reset, and then forgets it.
+        self._stops = not isinstance(loop, asyncio.BaseEventLoop)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the socket by the name "socket"; nothing else is known."""
@@ -87,6 +91,10 @@ class SocketTransport(asyncio.Transport):
             return
         if data:
             self._reader.data_received(data)
+            if self._stops and self._reads and self._socket.getsockopt(SOL_SOCKET, SO_ERROR):
+                # Watched anew, since the rest, or only the end, is still to be received.
+                self.pause_reading()
+                self.resume_reading()
         elif self._unsent:
             self.close()
         else:

@@ -246,3 +246,27 @@ async def test_a_connection_that_ends_as_writing_resumes_is_not_watched_any_more
         assert heard.paused == [True, False]
         assert not loop.remove_writer(sock.fileno())  # it would be that of another connection soon
         await heard.until(lambda: heard.lost == [None])
+
+
+@on_both_loops
+async def test_a_reset_behind_data_is_noticed() -> None:
+    with connected() as (transport, heard, client):
+        transport.pause_reading()
+        client.send(b"last words")
+        reset(client)
+        transport.resume_reading()
+        await heard.until(lambda: bool(heard.lost))
+        assert heard.data == b"last words"
+
+
+@on_both_loops
+async def test_a_reset_behind_data_is_noticed_when_reading_resumes() -> None:
+    with connected() as (transport, heard, client):
+        transport.pause_reading()
+        client.send(b"last words")
+        reset(client)
+        heard.on_data = transport.pause_reading
+        transport.resume_reading()
+        await heard.until(lambda: heard.data == b"last words")
+        transport.resume_reading()
+        await heard.until(lambda: bool(heard.lost))
