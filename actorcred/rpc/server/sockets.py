@@ -114,8 +114,8 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Receive data from now on."""
         if not self._reads and not self._closing:
-            self._reads = True
             self._loop.add_reader(self._fd, self._read)
+            self._reads = True  # not if that failed, as the descriptor may be another's later
 
     # -- writing -----------------------------------------------------------------------------------
 
