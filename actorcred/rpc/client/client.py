@@ -165,7 +165,8 @@ class Client:
 
     async def _call_later(self, method: str, args: tuple[Any, ...]) -> Any:
         if self._comeback is not None:
-            await asyncio.shield(self._comeback)
+            # Not for its result: whoever closes the client cancels it, but not this call.
+            await asyncio.wait([self._comeback])
         return await self._request(method, args)
 
     def notify(self, method: str, *args: Any) -> None:

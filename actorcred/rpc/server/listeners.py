@@ -241,7 +241,11 @@ class StreamListener:
             return self._open_tls(stream, wire)
         transport = SocketTransport(hub.loop, stream, wire, hub.options.write_buffer)
         wire.begin(transport)
-        transport.resume_reading()
+        try:
+            transport.resume_reading()
+        except BaseException:  # no more descriptors can be watched
+            wire.connection_lost(None)
+            raise
         return None
 
     async def _open_tls(self, stream: socket.socket, wire: StreamTransport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from socket import SO_ERROR, SOL_SOCKET
 from typing import Any, Protocol
 
 __all__ = ["Reader", "SocketTransport"]
@@ -54,6 +55,7 @@ class SocketTransport(asyncio.Transport):
         "_reader",
         "_reads",
         "_socket",
+        "_stops",
         "_unsent",
     )
 
@@ -67,6 +69,8 @@ class SocketTransport(asyncio.Transport):
         self._high = high
         self._unsent: bytes | bytearray = b""
         self._full = self._closing = self._lost = self._reads = False
+        # Uvloop calls a reader once more when the connection was reset, and then forgets it.
+        self._stops = not isinstance(loop, asyncio.BaseEventLoop)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the socket by the name "socket"; nothing else is known."""
@@ -87,6 +91,10 @@ class SocketTransport(asyncio.Transport):
             return
         if data:
             self._reader.data_received(data)
+            if self._stops and self._reads and self._socket.getsockopt(SOL_SOCKET, SO_ERROR):
+                # Watched anew, since the rest, or only the end, is still to be received.
+                self.pause_reading()
+                self.resume_reading()
         elif self._unsent:
             self.close()
         else:
@@ -106,8 +114,8 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         """Receive data from now on."""
         if not self._reads and not self._closing:
-            self._reads = True
             self._loop.add_reader(self._fd, self._read)
+            self._reads = True  # not if that failed, as the descriptor may be another's later
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -147,14 +155,15 @@ class SocketTransport(asyncio.Transport):
         except OSError as error:
             self._fail(error)
             return
+        if not self._unsent:
+            # Before the reader is told, which may write to a client that is gone, or close.
+            self._loop.remove_writer(self._fd)
         if self._full and len(self._unsent) <= self._high // 4:
             self._full = False
             self._reader.resume_writing()
-        if not self._unsent and not self._lost:
-            self._loop.remove_writer(self._fd)
-            if self._closing:
-                self._stop()
-                self._end(None)
+        if self._closing and not self._unsent and not self._lost:
+            self._stop()
+            self._end(None)
 
     # -- the end -----------------------------------------------------------------------------------
 

@@ -305,7 +305,11 @@ async def test_a_client_that_is_closed_while_it_comes_back_stays_away(tmp_path: 
         server.answers["cred.resume"] = None
         server.drop()
         await until(lambda: "cred.resume" in server.asked)
+        call = asyncio.ensure_future(client.call("name"))
+        await asyncio.sleep(0)
         await client.close()
         goodbye = await client.wait_closed()
+        with pytest.raises(ConnectionLost):  # it is not cancelled: nobody has cancelled the caller
+            await call
 
     assert isinstance(goodbye, ConnectionLost)

@@ -6,6 +6,7 @@ The tests run on both event loops.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.listeners import StreamTransport
+from actorcred.rpc.server.sockets import SocketTransport
 from actorcred.sessions.session import Session
 from tests.rpc.stage import Recorder, WireStage, on_both_loops, plain, reset, stage
 
@@ -143,6 +145,24 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_gives_up_its_pla
         assert await reader.read() == b""
         assert game.hub.admission.connections == 0
         monkeypatch.undo()
+        assert (await game.connect()).avatar_id == "ann"
+
+
+@on_both_loops
+async def test_a_connection_that_cannot_be_watched_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with stage("tcp") as game:
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no more descriptors can be watched")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SocketTransport, "resume_reading", fail)
+            reader, _ = await game.raw()
+            assert await reader.read() == b""
+        assert not game.hub.peers
+        assert game.hub.admission.connections == 0
         assert (await game.connect()).avatar_id == "ann"
 
 

@@ -22,6 +22,7 @@ class Heard:
         self.paused: list[bool] = []
         self.lost: list[Exception | None] = []
         self.on_data: Callable[[], object] = lambda: None
+        self.on_resume: Callable[[], object] = lambda: None
         self._news = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
@@ -36,6 +37,7 @@ class Heard:
     def resume_writing(self) -> None:
         self.paused.append(False)
         self._news.set()
+        self.on_resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.append(exc)
@@ -226,3 +228,45 @@ async def test_a_client_that_is_gone_while_much_waits_for_it_ends_the_connection
         await heard.until(lambda: bool(heard.lost))
         assert isinstance(heard.lost[0], OSError)
         assert transport.get_write_buffer_size() == 0
+
+
+@on_both_loops
+async def test_a_connection_that_ends_as_writing_resumes_is_not_watched_any_more() -> None:
+    loop = asyncio.get_running_loop()
+    with connected() as (transport, heard, client):
+        sock = transport.get_extra_info("socket")
+        heard.on_resume = transport.close
+        transport.write(b"x" * 10_000_000)
+        sent = 10_000_000 - transport.get_write_buffer_size()
+        transport._unsent = bytearray(b"x")  # so little that the next attempt sends all
+        client.settimeout(30)
+        while sent:  # not by the loop, which would write meanwhile
+            sent -= len(client.recv(sent))
+        transport._write()
+        assert heard.paused == [True, False]
+        assert not loop.remove_writer(sock.fileno())  # it would be that of another connection soon
+        await heard.until(lambda: heard.lost == [None])
+
+
+@on_both_loops
+async def test_a_reset_behind_data_is_noticed() -> None:
+    with connected() as (transport, heard, client):
+        transport.pause_reading()
+        client.send(b"last words")
+        reset(client)
+        transport.resume_reading()
+        await heard.until(lambda: bool(heard.lost))
+        assert heard.data == b"last words"
+
+
+@on_both_loops
+async def test_a_reset_behind_data_is_noticed_when_reading_resumes() -> None:
+    with connected() as (transport, heard, client):
+        transport.pause_reading()
+        client.send(b"last words")
+        reset(client)
+        heard.on_data = transport.pause_reading
+        transport.resume_reading()
+        await heard.until(lambda: heard.data == b"last words")
+        transport.resume_reading()
+        await heard.until(lambda: bool(heard.lost))
