@@ -78,6 +78,9 @@ class Dispatcher(ABC):
     def schedule(self, task: Runnable) -> None:
         """Have `task.run()` called soon. The caller ensures that it is scheduled only once."""
 
+    def loop_closed(self) -> None:
+        """Called by the watchdog when the loop is closed. What is scheduled on it will not run."""
+
     def start_task(self, task: Runnable) -> None:
         """Have `task.run()` called soon. Unlike the mailbox of an actor, it was never attached."""
         self.schedule(task)

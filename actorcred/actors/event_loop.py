@@ -201,9 +201,8 @@ class AsyncioDispatcher(Dispatcher):
                 self.loop.call_soon_threadsafe(self._turn, context=self._context)
         except RecursionError:
             raise
-        except RuntimeError as error:  # it is closed
-            self._armed.release()
-            self._abandon(error)
+        except RuntimeError:
+            self.loop_closed()
 
     def _turn(self) -> None:
         thread.dispatcher = self
@@ -224,12 +223,15 @@ class AsyncioDispatcher(Dispatcher):
             if ready and self._armed.acquire(False):
                 self._arm()
 
-    def _abandon(self, error: RuntimeError) -> None:
-        """End the scheduled actors when the loop is closed, so that their callers get an answer."""
-        while self._ready:
-            task = self._ready.popleft()
-            if hasattr(task, "abandon"):
-                task.abandon(error)
+    def loop_closed(self) -> None:
+        """End the scheduled actors, so that their callers get an answer. Thread-safe."""
+        with contextlib.suppress(RuntimeError):  # nothing was under way, or another thread did it
+            self._armed.release()
+        with contextlib.suppress(IndexError):
+            while True:
+                task = self._ready.popleft()
+                if hasattr(task, "abandon"):
+                    task.abandon(RuntimeError("Event loop is closed"))
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine as a task of the loop."""

@@ -1,4 +1,7 @@
-"""The watchdog: a thread that logs stuck event loops and actors that wait in a circle."""
+"""The watchdog: a thread that logs stuck event loops and actors that wait in a circle.
+
+It also ends actors that wait for their turn on a loop that is closed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
 
+from actorcred.actors.dispatcher import dispatchers
 from actorcred.actors.waits import circles, describe_circle
 
 __all__ = ["Watch", "set_watchdog", "watch_loop"]
@@ -91,10 +95,9 @@ class _Watchdog:
 
     def _run(self) -> None:
         while True:
+            self._forget_closed()
             with self._wake:
                 watch = self._watch
-                for loop in [loop for loop in self._beats if loop.is_closed()]:
-                    del self._beats[loop]
                 if watch is None or not self._beats:
                     self._thread = None
                     return
@@ -104,6 +107,19 @@ class _Watchdog:
                 self._look_at(loop, beat, watch)
             del beats, loop, beat  # else this thread would keep an unused loop alive
             self._look_for_circles(watch)
+
+    def _forget_closed(self) -> None:
+        """Forget the loops that are closed, after what was scheduled on them was ended."""
+        with self._wake:
+            closed = {loop for loop in self._beats if loop.is_closed()}
+            for loop in closed:
+                del self._beats[loop]
+        for dispatcher in dispatchers() if closed else ():
+            if dispatcher.loop in closed:
+                try:
+                    dispatcher.loop_closed()
+                except Exception:
+                    logger.exception("Actors of %r could not be ended:", dispatcher)
 
     def _look_at(self, loop: asyncio.AbstractEventLoop, beat: _Beat, watch: Watch) -> None:
         asked, now = beat.asked, monotonic()

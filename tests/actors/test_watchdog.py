@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import pykka
 import pytest
 
 from actorcred import actors
@@ -24,6 +26,11 @@ def watchdog() -> Iterator[None]:
     set_watchdog(QUICK)
     yield
     set_watchdog(None)
+
+
+class Echo(Actor):
+    def on_receive(self, message):
+        return message
 
 
 class Blocker(Actor):
@@ -133,3 +140,21 @@ def test_a_loop_that_ended_or_was_closed_after_a_question_is_not_stuck(caplog):
 
     assert beat.asked is None
     assert "stuck" not in caplog.text
+
+
+def test_what_waits_for_its_turn_when_the_loop_is_closed_is_ended(watchdog, caplog):
+    async def start() -> Any:
+        return Echo.start(dispatcher=AsyncioDispatcher())
+
+    loop = asyncio.new_event_loop()
+    ref = loop.run_until_complete(start())
+    answers = [ref.ask("before", block=False)]
+    loop.close()
+    answers.append(ref.ask("after", block=False))
+    for answer in answers:
+        with pytest.raises(pykka.ActorDeadError):
+            answer.get(timeout=20)
+    assert not ref.is_alive()
+    assert "is lost" in caplog.text
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("much later", timeout=20)
