@@ -246,9 +246,7 @@ class Avatar(Actor):
     def _cred_opened(self, session: Session, opened: Callable[[], object] | None = None) -> Any:
         self._cred_welcome(session)
         result = self.on_login()
-        if opened is None or type(result) is CoroutineType:
-            return result if opened is None else after(result, lambda _: opened())
-        return opened()
+        return result if opened is None else after(result, lambda _: opened())
 
     def _cred_wake(self, session: Session, data: bytes) -> None:
         self.session = session
