@@ -19,6 +19,12 @@ class Node:
         self.me = self
 
 
+def circle_that_has_stayed() -> tuple[weakref.ref[Node], list[list[None]]]:
+    """Return a circle that nobody refers to any more, and so many objects that it was frozen."""
+    node = Node()
+    return weakref.ref(node), [[] for _ in range(100_000)]
+
+
 @pytest.fixture(autouse=True)
 def settings() -> Iterator[None]:
     """Restore the settings of the process."""
@@ -61,10 +67,7 @@ def test_objects_that_stay_are_examined_only_once_or_twice() -> None:
 def test_a_circle_that_was_frozen_is_freed_when_the_process_has_grown() -> None:
     """And only then: it takes a stop as long as without `tune_gc`."""
     tune_gc(full_after=300_000)
-    node = Node()
-    seen = weakref.ref(node)
-    kept: list[list[None]] = [[] for _ in range(100_000)]
-    del node
+    seen, kept = circle_that_has_stayed()
     gc.collect()
     assert seen() is not None
 
@@ -77,10 +80,8 @@ def test_all_are_examined_again_and_again_if_the_process_grows_and_grows() -> No
     tune_gc(full_after=0)
     kept: list[list[None]] = []
     for _ in range(2):
-        node = Node()
-        seen = weakref.ref(node)
-        kept += [[] for _ in range(100_000)]
-        del node
+        seen, more = circle_that_has_stayed()
+        kept += more
         kept += [[] for _ in range(_enough_for_all(0))]
         assert seen() is None
 
@@ -92,10 +93,7 @@ def _enough_for_all(full_after: int) -> int:
 
 def test_frozen_circles_are_freed_at_once_if_that_is_asked_for() -> None:
     tune_gc()
-    node = Node()
-    seen = weakref.ref(node)
-    kept: list[list[None]] = [[] for _ in range(100_000)]
-    del node
+    seen, kept = circle_that_has_stayed()
     gc.unfreeze()
     gc.collect()
 
@@ -117,10 +115,7 @@ def test_without_a_count_of_objects_only_what_was_there_is_frozen(
     """Otherwise, circles would stay for ever."""
     monkeypatch.setattr(sys, "getallocatedblocks", lambda: 0)  # as with PYTHONMALLOC=malloc
     tune_gc()
-    node = Node()
-    seen = weakref.ref(node)
-    kept: list[list[None]] = [[] for _ in range(100_000)]
-    del node
+    seen, kept = circle_that_has_stayed()
     gc.collect()
 
     assert seen() is None

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import random
 import socket
-import struct
 from typing import Any
 
 import pytest
 
 from actorcred.rpc.server.sockets import SocketTransport
-
-LOOPS = ["asyncio", "uvloop"]
+from tests.adapters.front import reset
+from tests.rpc.stage import on_both_loops
 
 
 class Careless:
@@ -129,8 +128,7 @@ class Clients:
                         near.shutdown(socket.SHUT_WR)
                     case 9:
                         if dice.random() < 0.5:
-                            lingers = struct.pack("ii", 1, 0)  # a reset
-                            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+                            reset(near)
                         near.close()
                         self._open.remove((reader, near))
 
@@ -141,31 +139,25 @@ class Clients:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_transport_ends_once_whatever_happens(loop: str, seed: int) -> None:
-    async def run() -> None:
-        errors: list[Any] = []
-        running = asyncio.get_running_loop()
-        running.set_exception_handler(lambda _, context: errors.append(context))
-        clients = Clients(seed)
-        for _ in range(400):
-            clients.act()
-            for _ in range(clients.dice.randrange(3)):
-                await asyncio.sleep(0)
-        clients.close()
-        async with asyncio.timeout(20):
-            while left := [one for one in clients.readers if not one.losses]:
-                for reader in left:
-                    reader.transport.resume_reading()  # so that it notices the end
-                await asyncio.sleep(0.001)
-        assert [fault for one in clients.readers for fault in one.faults] == []
-        assert {one.losses for one in clients.readers} == {1}
-        assert errors == []
-        # Nobody watches the descriptors of connections that are over.
-        assert not any(map(running.remove_reader, clients.numbers))
-        assert not any(map(running.remove_writer, clients.numbers))
-
-    if loop == "asyncio":
-        asyncio.run(run())
-    else:
-        pytest.importorskip("uvloop").run(run())
+@on_both_loops
+async def test_a_transport_ends_once_whatever_happens(seed: int) -> None:
+    errors: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    clients = Clients(seed)
+    for _ in range(400):
+        clients.act()
+        for _ in range(clients.dice.randrange(3)):
+            await asyncio.sleep(0)
+    clients.close()
+    async with asyncio.timeout(20):
+        while left := [one for one in clients.readers if not one.losses]:
+            for reader in left:
+                reader.transport.resume_reading()  # so that it notices the end
+            await asyncio.sleep(0.001)
+    assert [fault for one in clients.readers for fault in one.faults] == []
+    assert {one.losses for one in clients.readers} == {1}
+    assert errors == []
+    # Nobody watches the descriptors of connections that are over.
+    assert not any(map(loop.remove_reader, clients.numbers))
+    assert not any(map(loop.remove_writer, clients.numbers))

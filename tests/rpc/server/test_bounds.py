@@ -29,6 +29,7 @@ from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.server.events import ConnectionBroken
 from actorcred.rpc.server.guard import Backlog, Stall
 from actorcred.sasl.scram import ScramSHA256
+from tests.adapters.front import reset
 from tests.rpc.stage import WireStage, on_both_loops, on_loop, plain, stage
 
 MB = 1024 * 1024
@@ -117,8 +118,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
         assert len(sessions) == 3
         for sock in socks:
             if end == "reset":
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.close()
+                reset(sock)
 
         async def talk() -> None:
             while True:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from actorcred.rpc.server.sockets import SocketTransport
+from tests.adapters.front import reset
 from tests.rpc.stage import on_both_loops
 
 HIGH = 100_000
@@ -77,10 +77,11 @@ async def read(client: socket.socket, count: int) -> bytes:
     return data
 
 
-def reset(client: socket.socket) -> None:
-    """Close a connection by a reset."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
+def say_last_words(transport: SocketTransport, client: socket.socket) -> None:
+    """Have a reset come behind data that was not read."""
+    transport.pause_reading()
+    client.send(b"last words")
+    reset(client)
 
 
 @on_both_loops
@@ -251,9 +252,7 @@ async def test_a_connection_that_ends_as_writing_resumes_is_not_watched_any_more
 @on_both_loops
 async def test_a_reset_behind_data_is_noticed() -> None:
     with connected() as (transport, heard, client):
-        transport.pause_reading()
-        client.send(b"last words")
-        reset(client)
+        say_last_words(transport, client)
         transport.resume_reading()
         await heard.until(lambda: bool(heard.lost))
         assert heard.data == b"last words"
@@ -262,9 +261,7 @@ async def test_a_reset_behind_data_is_noticed() -> None:
 @on_both_loops
 async def test_a_reset_behind_data_is_noticed_when_reading_resumes() -> None:
     with connected() as (transport, heard, client):
-        transport.pause_reading()
-        client.send(b"last words")
-        reset(client)
+        say_last_words(transport, client)
         heard.on_data = transport.pause_reading
         transport.resume_reading()
         await heard.until(lambda: heard.data == b"last words")
