@@ -230,7 +230,7 @@ class Client:
             if self._finished is None:
                 self._finished = self._loop.create_future()
             await asyncio.shield(self._finished)
-        return self._goodbye or _no_connection()
+        return self._why()
 
     # -- connecting --------------------------------------------------------------------------------
 
@@ -288,8 +288,12 @@ class Client:
             ConnectionLost: if there is none.
         """
         if self._line is None:
-            raise self._goodbye or _no_connection()
+            raise self._why()
         return self._line
+
+    def _why(self) -> ConnectionLost:
+        """Return why there is no connection."""
+        return self._goodbye or ConnectionLost("there is no connection")
 
     def _request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         return self._connected().request(method, args)
@@ -390,7 +394,7 @@ class Client:
         again, self._again = self._again, ()
         for future, _, _ in again:
             if not future.done():
-                future.set_exception(self._goodbye or _no_connection())
+                future.set_exception(self._why())
         self._over = True
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
@@ -487,10 +491,6 @@ class Client:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
-
-
-def _no_connection() -> ConnectionLost:
-    return ConnectionLost("there is no connection")
 
 
 def _as_login_error(error: CallError) -> LoginFailed | CallError:

@@ -104,8 +104,9 @@ class ServerConnection(Held):
         place.yields = self.make_room
         self._questions: Questions | None = None
         self._early: Early | None = None
+        self._last = 0
         self._out: list[bytes] | None = None
-        self._last = self._out_size = 0
+        self._out_size = 0
         self._due = False  # whether the hub will have the output written
         self.drained: Future[None] | None = None
         """A future that is done when the client can receive more; None if it can now."""
@@ -139,16 +140,13 @@ class ServerConnection(Held):
                     self._request(message)
                 else:
                     self._take(message)
-            if self._flow is not None:
-                self._slow_down(len(data))
+            self._slow_down(len(data))
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
             # Also what has waited: the answers must not wait for the output of other connections.
             if self._out is gathered:
-                self._out = None
-                if gathered:
-                    self.transport.write(gathered)
+                self.flush()
 
     def _slow_down(self, size: int) -> None:
         if self._flow is not None and (wait := self._flow.spend(size, self.heard)):
@@ -253,7 +251,7 @@ class ServerConnection(Held):
         """Handle a request that is no call of the avatar."""
         if request.method.startswith(PREFIX):
             answer = self._reserved(request)
-            Reply(self, request.id, request.method).settle(answer)
+            self._reply_to(request).settle(answer)
             if request.method in self.hub.commands.logins and self.channel is None:
                 self._hold_until(answer)
         elif self.channel is None:
