@@ -71,13 +71,6 @@ class ConnectionLimiter:
         self._sources[source] += 1
         return None
 
-    @property
-    def is_half_full(self) -> bool:
-        """Whether `is_crowded` depends on chance, or is certain."""
-        return 2 * self._count >= self._total or (
-            self._limit is not None and self.connections >= self._limit
-        )
-
     def source_is_full(self, source: str) -> str | None:
         """Return why a source may not open more connections; None if it may."""
         if source and self._sources[source] >= self._per_source:
@@ -85,7 +78,10 @@ class ConnectionLimiter:
         return None
 
     def is_crowded(self, chance: float) -> str | None:
-        """Return why no more connections may be opened at all; None if they may."""
+        """Return why no more connections may be opened at all; None if they may.
+
+        None for a chance of 0 means that they may for any chance.
+        """
         if self._limit is not None and self.connections >= self._limit:
             return f"{self.connections} connections"
         if self._count >= self._total:

@@ -210,7 +210,7 @@ class Hub:
 
     def _enter(self, source: str, now: float) -> str | None:
         admission = self.admission
-        if not admission.is_half_full:  # nearly always, and a random number takes a system call
+        if admission.is_crowded(0.0) is None:  # nearly always; a random number is a system call
             return admission.enter(source, 1.0)
         chance = self._random.random()
         if admission.source_is_full(source) is None and admission.is_crowded(chance) is not None:

@@ -59,16 +59,16 @@ def test_refusals_at_random_begin_at_half_and_are_certain_when_it_is_full() -> N
 
 def test_chance_decides_nothing_below_half_unless_all_connections_are_taken() -> None:
     admission = ConnectionLimiter(10, 100, 30)
-    for number in range(5):
-        assert not admission.is_half_full
+    for number in range(6):
+        assert admission.is_crowded(0.0) is None
         assert admission.enter(str(number), 0.0) is None
-    assert admission.is_half_full
+    assert admission.is_crowded(0.0) is not None
     admission.leave("0")
-    assert not admission.is_half_full
-    for _ in range(25):
+    assert admission.is_crowded(0.0) is None
+    for _ in range(24):
         assert admission.enter("a", 0.0) is None
         admission.leave("a")
-    assert admission.is_half_full
+    assert admission.is_crowded(0.0) is not None
 
 
 def test_a_unix_socket_has_no_limit_of_its_own() -> None:
